@@ -1,0 +1,144 @@
+"""Every error that Pagebind raises, as one tree.
+
+::
+
+    PagebindError
+    ├── UsageError              wrong words on the command line                       usage
+    ├── ConfigError             a wrong value, an unknown key, a secret not found     config
+    ├── SourceError             the Alist or OpenList server
+    │   ├── ServerUnreachable   no answer, a 5xx, not an Alist at all                 server
+    │   ├── AuthRefused         credentials refused: nothing can be done without      auth
+    │   │   └── LockedOut       too many failed logins; asking again prolongs it      auth
+    │   ├── ListingFailed       one folder could not be listed                        listing_failed
+    │   │   └── RefreshRefused  the account may not ask for a fresh listing           listing_failed
+    │   └── PageFailed          one page could not be had                             page_failed
+    │       ├── SignRefused     the link's sign has expired or is wrong               page_failed
+    │       ├── PageCut         the body ended early or stalled                       page_failed
+    │       └── PageWrong       what came is not the page that was listed             page_failed
+    └── StoreError              the object store                                      store
+        ├── KeyMissing          nothing stands under this key                         store
+        ├── ConditionFailed     the key exists, or holds another version              store
+        ├── PartDamaged         a stored part is not what was recorded                store
+        └── StoreUnavailable    full, read-only, forbidden, out of reach              store
+
+Each class has a ``code`` (the contract of ``--json``) and knows by ``retryable`` whether the same call, made again later,
+can succeed without anybody doing anything. ``message`` says in one line what is wrong, ``fix`` what to do. Neither ever
+holds a token, a sign, a password or a provider's link.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PagebindError(Exception):
+    """Base of all errors.
+
+    Attributes:
+        message: what is wrong, one line.
+        fix: what to do about it, one line; empty when there is nothing to do but wait.
+        path: the server path, store key or file that it is about, or None.
+        retry_after: seconds after which the other side asked to be called again, or None.
+    """
+
+    code: ClassVar[str] = "store"
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self, message: str, *, fix: str = "", path: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+        self.path = path
+        self.retry_after = retry_after
+
+
+class UsageError(PagebindError):
+    """The command was called with words that mean nothing here."""
+
+    code = "usage"
+
+
+class ConfigError(PagebindError):
+    """The configuration cannot be used as it is."""
+
+    code = "config"
+
+
+class SourceError(PagebindError):
+    """The server that holds the pages."""
+
+    code = "server"
+
+
+class ServerUnreachable(SourceError):
+    """No usable answer: refused connection, time-out, 5xx, HTML where JSON belongs."""
+
+    retryable = True
+
+
+class AuthRefused(SourceError):
+    """The server refused the credentials; repeating the request cannot help."""
+
+    code = "auth"
+
+
+class LockedOut(AuthRefused):
+    """The server refuses logins from this address for a while; every further try prolongs it."""
+
+
+class ListingFailed(SourceError):
+    """One folder could not be listed: nothing may be concluded from it."""
+
+    code = "listing_failed"
+    retryable = True
+
+
+class RefreshRefused(ListingFailed):
+    """A fresh listing needs a permission that this account lacks; a cached one may still be had."""
+
+    retryable = False
+
+
+class PageFailed(SourceError):
+    """One page could not be had this time."""
+
+    code = "page_failed"
+    retryable = True
+
+
+class SignRefused(PageFailed):
+    """The sign of the link has expired or is wrong; a fresh one by fs/get may help."""
+
+
+class PageCut(PageFailed):
+    """The body ended before its length, or stalled."""
+
+
+class PageWrong(PageFailed):
+    """What came is not what was listed: another size, no known image, HTML or JSON under a picture's name."""
+
+    retryable = False
+
+
+class StoreError(PagebindError):
+    """The object store. ``path`` is the key."""
+
+
+class KeyMissing(StoreError):
+    """Nothing stands under the key."""
+
+
+class ConditionFailed(StoreError):
+    """A conditional write or delete found another state than the one it named."""
+
+
+class PartDamaged(StoreError):
+    """A part is missing, or its bytes are not those that were recorded. ``path`` is the part's key."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot do this now: full, read-only, forbidden, not there."""
+
+    retryable = True

@@ -1,0 +1,104 @@
+"""The server that holds the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pagebind.core.model import Item
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """What `GET /api/public/settings` says. ``kind`` is ``alist`` or ``openlist``, ``version`` e.g. ``v3.63.0``."""
+
+    kind: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The account behind the credentials. ``admin`` where its role says so; ``guest`` when nobody logged in."""
+
+    username: str
+    base_path: str
+    admin: bool
+    guest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """One mounted storage. ``status`` is ``work``, ``disabled`` or the drive's own error text."""
+
+    mount_path: str
+    driver: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One file to download. ``sign`` may be empty: one is then asked for by fs/get.
+
+    Attributes:
+        path: as the account sees it (below its base path).
+        sign: of the link, as listed; never logged.
+        size: bytes, as listed.
+        password: the folder's, or empty; used only when a fresh sign is asked for.
+        headers: what the drive wants, e.g. a User-Agent.
+    """
+
+    path: str
+    sign: str = field(repr=False)
+    size: int
+    password: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """An Alist or OpenList server, seen by one account. Safe for use by many threads.
+
+    Rates, time-outs, retries with backoff, and the one new login that a refused JWT allows are its own business.
+    """
+
+    def server(self) -> ServerInfo:
+        """Which server this is. Raises: ServerUnreachable."""
+        ...
+
+    def account(self) -> Account:
+        """Who we are there. Raises: AuthRefused, ServerUnreachable."""
+        ...
+
+    def list(self, path: str, *, password: str = "", refresh: bool = False) -> list[Item]:
+        """Everything in one folder, each name once, in no particular order; an empty folder is an empty list.
+
+        Raises:
+            AuthRefused: the credentials; the run is over.
+            RefreshRefused: only with ``refresh``.
+            ListingFailed: this folder; includes wrong paths, failed drives, folder passwords.
+            ServerUnreachable: the server as a whole.
+        """
+        ...
+
+    def download(self, wanted: Download) -> Iterator[bytes]:
+        """The file's bytes, checked against nothing but the transport: what came is the caller's to judge.
+
+        A body cut short is resumed by Range where the server allows it. An answer that is an error in disguise (JSON or
+        HTML instead of the file) raises. Never more than ``wanted.size`` + 1 bytes are given, so that an endless body ends.
+
+        Raises:
+            AuthRefused, ServerUnreachable, SignRefused, PageCut, PageFailed.
+        """
+        ...
+
+    def drives(self) -> list[Drive] | None:
+        """All mounted storages, or None when the account is not an admin."""
+        ...
+
+    def redirect_target(self, wanted: Download) -> str | None:
+        """The host that a download of this file is redirected to, or None if the server streams it itself."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections."""
+        ...

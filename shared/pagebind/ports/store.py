@@ -1,0 +1,152 @@
+"""The object store: what every backend promises.
+
+A key is a ``/``-separated path without empty, ``.`` or ``..`` parts. Objects are immutable bytes with a small string
+map of metadata; replacing one gives it another *version*. Everything is strongly consistent: what a call has returned,
+every later call of any process sees. An object is visible whole or not at all, whatever dies when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One object as a listing or a write shows it.
+
+    Attributes:
+        key: its key.
+        size: bytes.
+        version: the store's name for exactly these bytes under this key; opaque.
+        created: when this version came to be, seconds since the epoch, UTC, by the store's clock.
+        metadata: as written, or None where the call does not carry it (see `Store.list`).
+        crc32c: of the whole content where the store knows it without reading, else None.
+    """
+
+    key: str
+    size: int
+    version: str
+    created: float
+    metadata: Mapping[str, str] | None = None
+    crc32c: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """A whole object of the work store, to stand inside another: exactly ``size`` bytes with this CRC-32C."""
+
+    key: str
+    version: str
+    size: int
+    crc32c: int
+
+
+Part = bytes | StoredPart
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Condition of a write: nothing stands under the key (create-only)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Condition of a write: exactly this version stands under the key."""
+
+    version: str
+
+
+Condition = Absent | Version
+
+ABSENT = Absent()
+
+
+class Store(Protocol):
+    """One bucket with a prefix, or one folder."""
+
+    def put(
+        self, key: str, data: bytes, *, condition: Condition | None = None, metadata: Mapping[str, str] | None = None
+    ) -> ObjectInfo:
+        """Write one object that fits in memory, durably, in one atomic step.
+
+        Raises:
+            ConditionFailed: the condition does not hold; nothing was written.
+            StoreUnavailable: nothing was written.
+        """
+        ...
+
+    def put_stream(
+        self,
+        key: str,
+        chunks: Iterator[bytes],
+        *,
+        condition: Condition | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectInfo:
+        """As `put`, for content of unknown length in bounded memory. An error raised by ``chunks`` leaves nothing."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """The whole content.
+
+        Raises:
+            KeyMissing: nothing stands there.
+            StoreUnavailable: it cannot be read now.
+        """
+        ...
+
+    def stream(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """The content from byte ``start``, ``length`` bytes or up to the end, in chunks of at most 1 MiB.
+
+        Raises:
+            KeyMissing: nothing stands there (raised at the first chunk at the latest).
+        """
+        ...
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """The object's info with its metadata, or None."""
+        ...
+
+    def list(self, prefix: str = "", *, metadata: bool = False) -> Iterator[ObjectInfo]:
+        """All objects whose keys begin with ``prefix``, in the order of their keys' code points, paged inside.
+
+        With ``metadata`` each info carries its metadata (an unreadable one reads as an empty map); without, a backend
+        may leave it None to save reads.
+        """
+        ...
+
+    def delete(self, key: str, *, version: str | None = None) -> None:
+        """Delete it; nothing there is success.
+
+        Raises:
+            ConditionFailed: a version was named and another one stands there.
+        """
+        ...
+
+    def assemble(
+        self,
+        key: str,
+        parts: Sequence[Part],
+        *,
+        crc32c: int,
+        condition: Condition,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str | None = None,
+    ) -> ObjectInfo:
+        """Put an object together from parts, prove it, and only then let it be seen, in one atomic step.
+
+        ``StoredPart``s are read from the work store that this store was made with (for the work store: itself). Each
+        part's size and CRC-32C are checked on the way, and ``crc32c`` against the whole.
+
+        Raises:
+            PartDamaged: a part is missing or not what it should be; ``path`` is its key. Nothing was written.
+            ConditionFailed: the condition does not hold (any more). Nothing was written.
+            StoreUnavailable: nothing was written.
+        """
+        ...
+
+    def sweep(self) -> None:
+        """Remove what dead processes left half-written. Call it only while nobody else writes."""
+        ...
