@@ -1,0 +1,176 @@
+"""The order of the pages of a book, and what they are called in it.
+
+Readers put pages in order by their names, each in its own way. So a book's names are such that plain order (code
+points), order without case and natural order all give the one order that was meant.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from itertools import zip_longest
+from operator import lt
+from typing import TYPE_CHECKING
+from unicodedata import normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+MAX_NAME_BYTES = 200
+"""Longest name in a book, UTF-8: file systems take 255, and tools that unpack want room for a suffix of their own."""
+
+NaturalKey = tuple[str, str]
+
+_COVER_STEMS = frozenset({"cover", "front", "folder", "封面", "表紙"})
+_COVER_PREFIX = "0000_"
+_MIN_WIDTH = 4  # with fewer digits, the hundredth or the thousandth page would rename all others
+_MAX_SUFFIX_BYTES = 16
+
+_DIGITS = re.compile(r"\d+")
+_NUMBER = re.compile(r"([0-9]+)")
+_TO_SHAPE = str.maketrans("123456789", "000000000")
+_UNSAFE = re.compile("[/\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|[. ]+$")
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])[ ]*(?:\.|$)", re.IGNORECASE)
+
+
+@lru_cache(maxsize=4096)  # the same page names come back in every folder
+def natural_key(text: str) -> NaturalKey:
+    """A sort key for natural order: without case, numbers by their value; equal ones by the raw text.
+
+    The order is total: no two different texts are equal, so nothing depends on the order in which they came. As in
+    Komga (java-nat-sort), a number comes before any other character; decimal digits of all scripts count.
+    """
+    return _DIGITS.sub(_by_value, _folded(text)), text
+
+
+def is_cover(name: str) -> bool:
+    """Whether the name is exactly that of a cover, whatever its suffix and case: cover, front, folder, 封面, 表紙."""
+    return _folded(name.rpartition(".")[0] or name) in _COVER_STEMS
+
+
+def order_pages(names: Sequence[str]) -> list[int]:
+    """The indices of ``names`` in page order: covers first, then natural order.
+
+    Any permutation of different names gives the same order.
+    """
+    if _shape_of_all(names) is not None:
+        return sorted(range(len(names)), key=names.__getitem__)
+    keys = [(not is_cover(name), natural_key(name)) for name in names]
+    return sorted(range(len(names)), key=keys.__getitem__)
+
+
+def book_names(ordered_names: Sequence[str]) -> list[str]:
+    """What the pages are called in the book, in the same order.
+
+    A name is first made safe: Unicode NFC, no separators or control characters, no dot in front, none that Windows
+    reserves, at most `MAX_NAME_BYTES` with its suffix kept. Then the first of these that keeps the order everywhere:
+
+    1. The names as they are.
+    2. The number that counts the pages is padded with zeros to the widest one, at least 4 digits, and a cover gets
+       ``0000_`` before its name. That number is sought by its place among the numbers of a name, from the left: the
+       place where the most different values stand (``Title 2 - 1.jpg``: the second), the leftmost of several, for it
+       decides the order. Where nothing varies, as with a single page, it is the last number.
+    3. Each name with its place in the book before it: ``0001_name``.
+
+    No two names are equal, even without case. A page that is appended changes no other name, except where it makes
+    another of the three rules, or another width, necessary.
+
+    Args:
+        ordered_names: different names, in the order that `order_pages` gives.
+    """
+    shape = _shape_of_all(ordered_names)
+    if shape is not None and _safe(shape) == shape and _increasing(ordered_names):
+        return list(ordered_names)
+    safe = [_safe(name) for name in ordered_names]
+    for candidate in (safe, _padded(safe)):
+        if _agrees(candidate):
+            return candidate
+    width = max(_MIN_WIDTH, len(str(len(safe))))
+    return [_fitted(f"{place:0{width}}_{name}") for place, name in enumerate(safe, 1)]
+
+
+def _folded(text: str) -> str:
+    return text.lower() if text.isascii() else normalize("NFC", text).lower()
+
+
+def _by_value(digits: re.Match[str]) -> str:
+    """Text that sorts as the number does: a mark below all characters, how many digits, the digits."""
+    run = digits[0]
+    significant = (run if run.isascii() else "".join(str(int(digit)) for digit in run)).lstrip("0")
+    return f"\0{chr(len(significant))}{significant}"
+
+
+def _shape_of_all(names: Sequence[str]) -> str | None:
+    """The one text, its digits made 0, that all names have in common, or None.
+
+    Such names (``001.jpg`` to ``200.jpg``, the usual case) have numbers of equal width at equal places: every order of
+    names is the plain one.
+    """
+    if not names or len(names[0]) != len(names[-1]):
+        return None
+    shapes = {name.translate(_TO_SHAPE) for name in names}
+    return shapes.pop() if len(shapes) == 1 else None
+
+
+def _agrees(names: Sequence[str]) -> bool:
+    """Whether all orders are the given one, with no two names equal in any of them.
+
+    Readers fold case to lower or to upper, which differ about ``_`` beside a letter; file systems fold more.
+    """
+    orders: tuple[Callable[[str], str], ...] = (str, str.lower, str.upper, str.casefold, _natural)
+    return all(_increasing(list(map(order, names))) for order in orders)
+
+
+def _natural(name: str) -> str:
+    return natural_key(name)[0]
+
+
+def _increasing(keys: Sequence[str]) -> bool:
+    return all(map(lt, keys, keys[1:]))
+
+
+def _padded(names: Sequence[str]) -> list[str]:
+    pages = [[] if is_cover(name) else _NUMBER.split(name) for name in names]
+    place = _counting_place(pages)
+    width = max((len(parts[place]) for parts in pages if len(parts) > place), default=0)
+    width = max(_MIN_WIDTH, width)
+    return [_pad(name, parts, place, width) for name, parts in zip(names, pages, strict=True)]
+
+
+def _pad(name: str, parts: list[str], place: int, width: int) -> str:
+    """``name``, split into ``parts``, with the number at ``place`` padded; a cover has no parts."""
+    if not parts:
+        return _fitted(_COVER_PREFIX + name)
+    if len(parts) <= place:
+        return name
+    return _fitted("".join([*parts[:place], parts[place].zfill(width), *parts[place + 1 :]]))
+
+
+def _counting_place(pages: Iterable[list[str]]) -> int:
+    """Where in the parts of a name (text and number by turns) the number that counts the pages stands."""
+    columns = list(zip_longest(*(parts[1::2] for parts in pages)))
+    varieties = [len({number.lstrip("0") for number in column if number is not None}) for column in columns]
+    most = max(varieties, default=0)
+    column = varieties.index(most) if most > 1 else max(0, len(varieties) - 1)
+    return 2 * column + 1
+
+
+def _safe(name: str) -> str:
+    """``name`` as any system and any archive takes it, at most `MAX_NAME_BYTES` long."""
+    if not name.isascii():
+        name = normalize("NFC", name)
+    name = _UNSAFE.sub("_", name)
+    if not name or name.startswith(".") or _RESERVED.match(name):
+        name = f"_{name}"
+    return _fitted(name)
+
+
+def _fitted(name: str) -> str:
+    """``name``, its stem cut so that it has at most `MAX_NAME_BYTES`."""
+    if len(name.encode()) <= MAX_NAME_BYTES:
+        return name
+    stem, dot, suffix = name.rpartition(".")
+    tail = dot + suffix
+    if not stem or len(tail.encode()) > _MAX_SUFFIX_BYTES:
+        stem, tail = name, ""
+    return stem.encode()[: MAX_NAME_BYTES - len(tail.encode())].decode(errors="ignore") + tail
