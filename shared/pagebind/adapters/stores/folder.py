@@ -1,0 +1,545 @@
+"""A folder as an object store: `FolderStore`, for what is on the way (work) and for finished books (library).
+
+An object is a file. It is written under a temporary name, synced, and then linked or renamed to its own; the folder is
+synced as well, so that what `put` has returned survives a loss of power.
+
+- **Version**: size and time of change, nothing else: inodes are unstable on network mounts and after a restored backup.
+  A write sets the time itself, later than that of what it replaces, also where files' times are coarse.
+- **Work**: metadata stands behind the content in the same file (see `trailer`), so both appear in one step.
+- **Library**: nothing but books lies there. The metadata of a book is an object of the work store, for exactly that
+  version, and is durable before the book is seen. Its times are whole seconds, which every backup and archive keeps.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import stat
+import time
+import unicodedata
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import google_crc32c
+
+from pagebind.adapters.stores import trailer
+from pagebind.adapters.stores.durable import (
+    BINARY,
+    PartFile,
+    link_or_refuse,
+    make_folder,
+    speaking_plainly,
+    sync_folder,
+)
+from pagebind.adapters.stores.run_lock import RUN_LOCK, Exclusive
+from pagebind.errors import ConditionFailed, KeyMissing, PartDamaged, StoreError, StoreUnavailable
+from pagebind.ports.store import ABSENT, Absent, Condition, ObjectInfo, Part, StoredPart, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from pagebind.ports.clock import Clock
+
+_CHUNK = 512 * 1024
+_LOCK = ".lock"
+_TEMPORARY = ".tmp"
+_WORK_NAMES = frozenset({RUN_LOCK, _LOCK, _TEMPORARY})
+_LIBRARY_PREFIX = ".pagebind-"
+_LIBRARY_SUFFIX = ".part"
+_TRIES = 50  # of making a folder that others keep removing
+_SECOND = 1_000_000_000
+_TICK = 1_000
+_WORK_BUMPS = (0, 1_000_000, _SECOND, 2 * _SECOND)  # for clocks of files that tick in ms (SMB), 1 s, 2 s (vfat)
+_LIBRARY_BUMPS = (0, _SECOND, 2 * _SECOND)
+
+
+class FolderStore:
+    """A `Store` in the folder ``root``, which is made by the first write.
+
+    Without ``work`` it is a work store, with it the library whose work store is ``work``. Safe for many threads and
+    processes. ``clock`` gives the times that objects are created at; by default the computer's.
+
+    In listings without metadata, an object of a work store that has metadata shows the size of its file, which
+    includes the metadata.
+    """
+
+    def __init__(self, root: Path, *, work: FolderStore | None = None, clock: Clock | None = None) -> None:
+        self.root = root
+        self._work = work
+        self._now: Callable[[], float] = clock.now if clock else time.time
+        self.exclusive: Exclusive = work.exclusive if work else Exclusive(root / _LOCK)
+        self._latest_ns = 0
+
+    # -- writing
+
+    def put(
+        self, key: str, data: bytes, *, condition: Condition | None = None, metadata: Mapping[str, str] | None = None
+    ) -> ObjectInfo:
+        """See `Store.put`."""
+        return self._write(key, iter((data,)), condition, metadata)
+
+    def put_stream(
+        self,
+        key: str,
+        chunks: Iterator[bytes],
+        *,
+        condition: Condition | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectInfo:
+        """See `Store.put_stream`."""
+        return self._write(key, chunks, condition, metadata)
+
+    def assemble(
+        self,
+        key: str,
+        parts: Sequence[Part],
+        *,
+        crc32c: int,
+        condition: Condition,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str | None = None,  # noqa: ARG002 - files have none
+    ) -> ObjectInfo:
+        """See `Store.assemble`. A part counts as what it should be by its bytes, under whichever version."""
+        return self._write(key, self._proved(key, parts, crc32c), condition, metadata, crc32c=crc32c)
+
+    def _write(
+        self,
+        key: str,
+        chunks: Iterator[bytes],
+        condition: Condition | None,
+        metadata: Mapping[str, str] | None,
+        *,
+        crc32c: int | None = None,
+    ) -> ObjectInfo:
+        target = self._path(key)
+        if condition is not None:
+            self._demand(key, condition, self._stat(target))  # before anything is read or written in vain
+        with self._part_file() as part:
+            size = self._fill(part, chunks, metadata or {})
+            found = self._publish(part, key, target, condition, metadata or {})
+        return ObjectInfo(key, size, _version(found), found.st_mtime_ns / _SECOND, dict(metadata or {}), crc32c)
+
+    def _fill(self, part: PartFile, chunks: Iterator[bytes], metadata: Mapping[str, str]) -> int:
+        """Write content and trailer; the size of the content. What ``chunks`` raises goes through as it is."""
+        size, end = 0, b""
+        for chunk in chunks:
+            with speaking_plainly(self.root, "write"):
+                part.write(chunk)
+            size += len(chunk)
+            end = (end + chunk[-len(trailer.MAGIC) :])[-len(trailer.MAGIC) :]
+        if self._work is None and (tail := trailer.encode(metadata, content_end=end)):
+            with speaking_plainly(self.root, "write"):
+                part.write(tail)
+        return size
+
+    def _publish(
+        self, part: PartFile, key: str, target: Path, condition: Condition | None, metadata: Mapping[str, str]
+    ) -> os.stat_result:
+        with speaking_plainly(self.root, "write"):
+            if self._work is None and condition == ABSENT:
+                found = self._seal(part, 0, lambda _found: True)
+                self._place_new(part, key, target)
+                return found
+            part.sync()  # the long part of it, not to be done while others wait
+            with self.exclusive.held():
+                return self._publish_held(part, key, target, condition, metadata)
+
+    def _publish_held(
+        self, part: PartFile, key: str, target: Path, condition: Condition | None, metadata: Mapping[str, str]
+    ) -> os.stat_result:
+        """As `_publish`, by whoever holds the lock: nobody records, replaces or deletes meanwhile."""
+        standing = self._stat(target)
+        if condition is not None:
+            self._demand(key, condition, standing)
+        latest = standing.st_mtime_ns if standing else 0
+        found = self._seal(
+            part,
+            max(latest, self._latest_recorded(key)),
+            lambda found: found.st_mtime_ns != latest and self._record(key, _version(found), metadata),
+        )
+        try:
+            if condition == ABSENT:
+                self._place_new(part, key, target)
+            else:
+                self._in_folder(target.parent, lambda: part.path.replace(target))
+                sync_folder(target.parent)
+        except ConditionFailed:  # after any other error it may have been published: then it needs its record
+            self._forget(key, lambda record: record == _record_key(key, _version(found)))
+            raise
+        self._forget(key, lambda record: record != _record_key(key, _version(found)))
+        return found
+
+    def _seal(self, part: PartFile, latest: int, accept: Callable[[os.stat_result], bool]) -> os.stat_result:
+        """Make the part durable, under a time of change later than ``latest`` that ``accept`` takes (both in ns)."""
+        moment = int(self._now() * _SECOND)
+        if self._work is None:  # twice the same moment may not be twice the same version
+            moment = self._latest_ns = max(moment, self._latest_ns + _TICK, latest + _TICK)
+        else:
+            moment = max(moment // _SECOND, latest // _SECOND + 1) * _SECOND
+        for bump in _WORK_BUMPS if self._work is None else _LIBRARY_BUMPS:
+            found = part.seal(moment + bump)
+            if accept(found):
+                return found
+        raise StoreUnavailable(
+            f"{self.root} gives old and new contents the same time of change",
+            fix="let the user who runs this own the files there",
+            path=str(self.root),
+        )
+
+    def _place_new(self, part: PartFile, key: str, target: Path) -> None:
+        try:
+            self._in_folder(target.parent, lambda: self._name_new(part.path, target))
+        except FileExistsError as error:
+            if target.is_dir():
+                raise
+            raise _condition_failed(key) from error
+        sync_folder(target.parent)
+
+    def _name_new(self, source: Path, target: Path) -> None:
+        if link_or_refuse(source, target):
+            return
+        with self.exclusive.held():
+            if os.path.lexists(target):
+                raise FileExistsError(errno.EEXIST, "exists", str(target))
+            source.rename(target)
+
+    def _in_folder(self, folder: Path, act: Callable[[], object]) -> None:
+        """Act, making the folder as often as it is missing: a delete removes folders that it has emptied."""
+        for _ in range(_TRIES):
+            try:
+                act()
+            except FileNotFoundError:
+                with suppress(FileNotFoundError):
+                    make_folder(folder)
+            else:
+                return
+        act()
+
+    def _part_file(self) -> PartFile:
+        folder, prefix, suffix = self.root / _TEMPORARY, "", ""
+        if self._work is not None:
+            folder, prefix, suffix = self.root, self._part_prefix(), _LIBRARY_SUFFIX
+        with speaking_plainly(self.root, "write"):
+            try:
+                return PartFile(folder, prefix, suffix)
+            except FileNotFoundError:
+                self._demand_mounted()
+                make_folder(folder)
+                return PartFile(folder, prefix, suffix)
+
+    def _part_prefix(self) -> str:
+        assert self._work is not None
+        owner = hashlib.sha256(os.fsencode(os.path.realpath(self._work.root))).hexdigest()[:12]
+        return f"{_LIBRARY_PREFIX}{owner}-"
+
+    # -- reading
+
+    def get(self, key: str) -> bytes:
+        """See `Store.get`."""
+        with self.opened(key) as (fd, framed), speaking_plainly(self.root, "read"):
+            os.lseek(fd, 0, os.SEEK_SET)
+            whole = os.read(fd, framed.size)
+            if len(whole) == framed.size:
+                return whole
+            return whole + b"".join(_chunks(fd, len(whole), framed.size))
+
+    def stream(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """See `Store.stream`."""
+        with self.opened(key) as (fd, framed), speaking_plainly(self.root, "read"):
+            end = framed.size if length is None else min(start + length, framed.size)
+            yield from _chunks(fd, start, end)
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """See `Store.head`."""
+        target = self._path(key)
+        found = self._stat(target)
+        return found and self._described(key, target, found)
+
+    def list(self, prefix: str = "", *, metadata: bool = False) -> Iterator[ObjectInfo]:
+        """See `Store.list`."""
+        above, slash, begins = prefix.rpartition("/")
+        if slash and not _is_key(above):
+            return
+        self._demand_mounted()
+        for key, entry in self._walk(self.root / above, above + slash, begins, ()):
+            with speaking_plainly(self.root, "read"):
+                try:
+                    found = entry.stat()
+                except FileNotFoundError:
+                    continue
+            if not metadata:
+                yield _info(key, found.st_size, found, None)
+            elif described := self._described(key, Path(entry.path), found):
+                yield described
+
+    def _walk(
+        self, folder: Path, base: str, begins: str, above: tuple[tuple[int, int], ...]
+    ) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """All files in order of their keys. Folders ``above`` are not entered again, whatever links lead there."""
+        with speaking_plainly(self.root, "read"):
+            try:
+                itself = folder.stat()
+                with os.scandir(folder) as entries:
+                    named = dict(self._named(entries, begins, top=not base))
+            except (FileNotFoundError, NotADirectoryError):
+                return
+        identity = (itself.st_dev, itself.st_ino)
+        if identity in above:
+            return
+        for name in sorted(named):
+            if name.endswith("/"):
+                yield from self._walk(Path(named[name].path), base + name, "", (*above, identity))
+            else:
+                yield base + name, named[name]
+
+    def _named(
+        self, entries: Iterator[os.DirEntry[str]], begins: str, *, top: bool
+    ) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """Names as they stand in keys, those of folders with a slash, so that they sort as keys do."""
+        for entry in entries:
+            name = entry.name if entry.name.isascii() else unicodedata.normalize("NFC", entry.name)
+            if not name.startswith(begins) or not _is_text(name) or (top and self._is_ours(name)):
+                continue
+            if entry.is_dir():
+                yield name + "/", entry
+            elif entry.is_file():
+                yield name, entry
+
+    def _described(self, key: str, target: Path, found: os.stat_result) -> ObjectInfo | None:
+        """Info with metadata; None if it has vanished meanwhile."""
+        if self._work is not None:
+            return self._described_by_work(key, target, found)
+        with suppress(KeyMissing), self._open_file(key, target) as (fd, framed):
+            return _info(key, framed.size, os.fstat(fd), framed.metadata)
+        return None
+
+    def _described_by_work(self, key: str, target: Path, found: os.stat_result) -> ObjectInfo | None:
+        assert self._work is not None
+        while True:
+            with suppress(KeyMissing):
+                record = self._work.get(_record_key(key, _version(found)))
+                return _info(key, found.st_size, found, _recorded_metadata(record))
+            again = self._stat(target)
+            if again is None:
+                return None
+            if _version(again) == _version(found):
+                return _info(key, found.st_size, found, {})
+            found = again  # replaced meanwhile, and the record of the old version removed
+
+    @contextmanager
+    def opened(self, key: str) -> Iterator[tuple[int, trailer.Framed]]:
+        """The open file of an object and how much of it is content. Raises: KeyMissing, StoreUnavailable."""
+        with self._open_file(key, self._path(key)) as opened:
+            yield opened
+
+    @contextmanager
+    def _open_file(self, key: str, target: Path) -> Iterator[tuple[int, trailer.Framed]]:
+        with speaking_plainly(self.root, "read"):
+            try:
+                fd = os.open(target, os.O_RDONLY | BINARY)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                self._demand_mounted()
+                raise _key_missing(key) from error
+        try:
+            with speaking_plainly(self.root, "read"):
+                found = os.fstat(fd)
+                if not stat.S_ISREG(found.st_mode):
+                    raise _key_missing(key)
+                framed = trailer.read(fd, found.st_size) if self._work is None else trailer.Framed(found.st_size)
+            yield fd, framed
+        finally:
+            os.close(fd)
+
+    def _proved(self, key: str, parts: Sequence[Part], crc32c: int) -> Iterator[bytes]:
+        """The bytes of all parts; raises `PartDamaged` at the end of a part, or of the whole, that is not right."""
+        whole = 0
+        for part in parts:
+            for chunk in self._proved_part(part) if isinstance(part, StoredPart) else (part,):
+                whole = google_crc32c.extend(whole, chunk)
+                yield chunk
+        if whole != crc32c:
+            raise PartDamaged(f"{key} put together is not what its parts were to make", path=key)
+
+    def _proved_part(self, part: StoredPart) -> Iterator[bytes]:
+        source = self._work or self
+        crc32c, size = 0, 0
+        try:
+            with source.opened(part.key) as (fd, framed):
+                if framed.size == part.size:
+                    for chunk in _chunks(fd, 0, framed.size):
+                        crc32c = google_crc32c.extend(crc32c, chunk)
+                        size += len(chunk)
+                        yield chunk
+        except KeyMissing as error:
+            raise PartDamaged(f"{part.key} is not there any more", path=part.key) from error
+        except OSError as error:  # a bad sector: as good as lost
+            raise PartDamaged(f"{part.key} cannot be read ({error.strerror})", path=part.key) from error
+        if (size, crc32c) != (part.size, part.crc32c):
+            raise PartDamaged(f"{part.key} is not what was recorded when it was written", path=part.key)
+
+    # -- removing
+
+    def delete(self, key: str, *, version: str | None = None) -> None:
+        """See `Store.delete`. The record of a deleted book stays, so that its version is not given again."""
+        target = self._path(key)
+        if self._stat(target) is None:
+            return
+        with self.exclusive.held(), speaking_plainly(self.root, "write"):
+            standing = self._stat(target)
+            if standing is None:
+                return
+            if version is not None:
+                self._demand(key, Version(version), standing)
+            target.unlink(missing_ok=True)
+            if self._work is not None:  # of a work object that comes back after a loss of power nobody is the wiser
+                sync_folder(target.parent)
+            self._remove_empty(target.parent)
+
+    def _remove_empty(self, folder: Path) -> None:
+        with suppress(OSError):
+            while folder != self.root:
+                folder.rmdir()
+                folder = folder.parent
+
+    def sweep(self) -> None:
+        """See `Store.sweep`. In a library only what this work store's processes left is removed."""
+        folder = self.root / _TEMPORARY if self._work is None else self.root
+        prefix = "" if self._work is None else self._part_prefix()
+        with speaking_plainly(self.root, "write"):
+            try:
+                left = [file for file in folder.iterdir() if file.name.startswith(prefix)]
+            except FileNotFoundError:
+                return
+            for file in left:
+                file.unlink(missing_ok=True)
+
+    # -- a library's metadata, in work
+
+    def _record(self, key: str, version: str, metadata: Mapping[str, str]) -> bool:
+        """Record a version's metadata before it is published; False if that version has a record already."""
+        if self._work is None:
+            return True
+        record = {"key": key, "version": version, "metadata": dict(metadata)}
+        with suppress(ConditionFailed):
+            self._work.put(_record_key(key, version), json.dumps(record).encode(), condition=ABSENT)
+            return True
+        return False
+
+    def _latest_recorded(self, key: str) -> int:
+        """The latest time of change that a version of this book, deleted ones included, has had; 0 if none."""
+        if self._work is None:
+            return 0
+        return max((_recorded_time(record.key) for record in self._work.list(_records(key))), default=0)
+
+    def _forget(self, key: str, matches: Callable[[str], bool]) -> None:
+        """Remove the matching records of a key; what cannot be removed is garbage for the next time."""
+        if self._work is None:
+            return
+        with suppress(StoreError):
+            for record in self._work.list(_records(key)):
+                if matches(record.key):
+                    self._work.delete(record.key)
+
+    # -- what stands there
+
+    def _path(self, key: str) -> Path:
+        if not _is_key(key) or self._is_ours(key.partition("/")[0]):
+            raise StoreError(f"{key!r} is no key", path=key)
+        return self.root / unicodedata.normalize("NFC", key)
+
+    def _is_ours(self, name: str) -> bool:
+        """Whether this name in the root is no object but the store's own."""
+        if self._work is None:
+            return name.casefold() in _WORK_NAMES
+        return name.startswith(_LIBRARY_PREFIX) and name.endswith(_LIBRARY_SUFFIX)
+
+    def _stat(self, target: Path) -> os.stat_result | None:
+        with speaking_plainly(self.root, "read"):
+            try:
+                found = target.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                self._demand_mounted()
+                return None
+        return found if stat.S_ISREG(found.st_mode) else None
+
+    def _demand(self, key: str, condition: Condition, standing: os.stat_result | None) -> None:
+        if isinstance(condition, Absent):
+            holds = standing is None
+        else:
+            holds = standing is not None and _version(standing) == condition.version
+        if not holds:
+            raise _condition_failed(key)
+
+    def _demand_mounted(self) -> None:
+        """Take a library that had books and has gone for what it is: not mounted, rather than empty."""
+        if self._work is not None and not self.root.exists() and (self._work.root / _RECORDS).exists():
+            raise StoreUnavailable(
+                f"the library {self.root} is not there any more",
+                fix="mount it, or make the folder again if it is meant to be empty",
+                path=str(self.root),
+            )
+
+
+_RECORDS = "meta"
+
+
+def _records(key: str) -> str:
+    return f"{_RECORDS}/{hashlib.sha256(unicodedata.normalize('NFC', key).encode()).hexdigest()[:32]}/"
+
+
+def _record_key(key: str, version: str) -> str:
+    return f"{_records(key)}{version}.json"
+
+
+def _recorded_time(record_key: str) -> int:
+    with suppress(ValueError):
+        return int(record_key.rpartition("-")[2].removesuffix(".json"), 16)
+    return 0
+
+
+def _recorded_metadata(record: bytes) -> dict[str, str]:
+    with suppress(ValueError, KeyError, TypeError):
+        return dict(json.loads(record)["metadata"])
+    return {}
+
+
+def _is_key(key: str) -> bool:
+    return _is_text(key) and not any(part in {"", ".", ".."} for part in key.split("/")) and not set(key) & {"\0", "\\"}
+
+
+def _is_text(name: str) -> bool:
+    """Whether it is valid Unicode; a file name of other bytes cannot be a key, nor in the way of one."""
+    if name.isascii():
+        return True
+    with suppress(UnicodeEncodeError):
+        name.encode()
+        return True
+    return False
+
+
+def _version(found: os.stat_result) -> str:
+    return f"{found.st_size:x}-{found.st_mtime_ns:x}"
+
+
+def _info(key: str, size: int, found: os.stat_result, metadata: Mapping[str, str] | None) -> ObjectInfo:
+    return ObjectInfo(key, size, _version(found), found.st_mtime_ns / _SECOND, metadata)
+
+
+def _chunks(fd: int, start: int, end: int) -> Iterator[bytes]:
+    """Bytes ``start`` to ``end`` of an open file, or fewer if it has become shorter. Raises: OSError."""
+    os.lseek(fd, start, os.SEEK_SET)
+    left = end - start
+    while left > 0 and (chunk := os.read(fd, min(left, _CHUNK))):
+        left -= len(chunk)
+        yield chunk
+
+
+def _key_missing(key: str) -> KeyMissing:
+    return KeyMissing(f"nothing stands under {key}", path=key)
+
+
+def _condition_failed(key: str) -> ConditionFailed:
+    return ConditionFailed(f"{key} is not what it was to be before the write", path=key)

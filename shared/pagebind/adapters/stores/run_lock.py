@@ -1,0 +1,81 @@
+"""Locks of the operating system: whoever dies, however it dies, lets go of them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from threading import RLock
+from typing import TYPE_CHECKING
+
+from pagebind.adapters.stores.durable import make_folder, speaking_plainly
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from filelock import BaseFileLock
+
+RUN_LOCK = ".run.lock"
+_POLL_SECONDS = 0.25
+
+
+class RunLock:
+    """One run at a time over the work folder ``root``."""
+
+    def __init__(self, root: Path) -> None:
+        self._path = root / RUN_LOCK
+
+    @contextmanager
+    def acquire(self, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Hold the lock in a ``with`` block; ``on_wait`` is called once, before waiting for another process.
+
+        Raises:
+            StoreUnavailable: the folder cannot be made or written.
+        """
+        from filelock import Timeout  # noqa: PLC0415 - slow to import, and only runs need it
+
+        lock = _file_lock(self._path)
+        with speaking_plainly(self._path.parent, "write"):
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                on_wait()
+                lock.acquire(poll_interval=_POLL_SECONDS)
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+class Exclusive:
+    """Mutual exclusion of threads and processes by the lock file ``path``; may be entered again by its holder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._threads = RLock()
+        self._lock: BaseFileLock | None = None
+        self._depth = 0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Wait for it, and hold it in a ``with`` block. Raises: StoreUnavailable."""
+        with self._threads:
+            if self._depth == 0:
+                self._lock = self._lock or _file_lock(self._path, thread_local=False)
+                with speaking_plainly(self._path.parent, "write"):
+                    self._lock.acquire(poll_interval=0.01)
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if self._depth == 0 and self._lock is not None:
+                    self._lock.release()
+
+
+def _file_lock(path: Path, *, thread_local: bool = True) -> BaseFileLock:
+    from filelock import FileLock  # noqa: PLC0415 - 40 ms that a process which replaces nothing does not pay
+
+    with speaking_plainly(path.parent, "write"):
+        if not path.parent.is_dir():
+            make_folder(path.parent)
+    return FileLock(path, thread_local=thread_local)
