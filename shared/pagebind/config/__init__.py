@@ -1,0 +1,39 @@
+"""The configuration: one frozen `Settings`, read once from a TOML file and the environment that the caller passes in.
+
+Importing it costs next to nothing; what only mistakes or rare settings need is imported when they occur.
+"""
+
+from __future__ import annotations
+
+from pagebind.config.locate import FILE_NAME, find_config, load
+from pagebind.config.parse import parse
+from pagebind.config.schema import SETTINGS, Setting
+from pagebind.config.settings import (
+    BindSettings,
+    Patterns,
+    PollSettings,
+    Settings,
+    SourceSettings,
+    StoreSettings,
+    Subscription,
+)
+from pagebind.config.template import template
+from pagebind.config.values import parse_duration
+
+__all__ = [
+    "FILE_NAME",
+    "SETTINGS",
+    "BindSettings",
+    "Patterns",
+    "PollSettings",
+    "Setting",
+    "Settings",
+    "SourceSettings",
+    "StoreSettings",
+    "Subscription",
+    "find_config",
+    "load",
+    "parse",
+    "parse_duration",
+    "template",
+]

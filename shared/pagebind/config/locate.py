@@ -1,0 +1,72 @@
+"""Where the configuration is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pagebind.config.parse import parse
+from pagebind.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pagebind.config.settings import Settings
+
+FILE_NAME: Final = "pagebind.toml"
+_INIT: Final = "`pagebind init` writes one"
+
+
+def find_config(explicit: str | None, env: Mapping[str, str], cwd: Path) -> Path:
+    """The path of the configuration file.
+
+    That is ``--config``, else ``$PAGEBIND_CONFIG``, else the first that exists of ``./pagebind.toml`` and
+    ``pagebind.toml`` in the user's configuration folder. One that is named is not looked at: `load` says what is wrong
+    with it.
+
+    Raises:
+        ConfigError: there is none, or it lies in an object store.
+    """
+    for name, called in ((explicit, "--config"), (env.get("PAGEBIND_CONFIG"), "PAGEBIND_CONFIG")):
+        if name:
+            if name.startswith(("gs://", "s3://")):
+                raise ConfigError(
+                    f"{called} names a file in an object store, which is not in this version of Pagebind",
+                    fix=f"give {called} the path of a file",
+                )
+            return cwd / name
+    here = cwd / FILE_NAME
+    if here.is_file():
+        return here
+    # Here, not above: most calls have found a file by now.
+    from platformdirs import user_config_path  # noqa: PLC0415
+
+    users = user_config_path("pagebind", appauthor=False) / FILE_NAME
+    if users.is_file():
+        return users
+    raise ConfigError(
+        f"there is no configuration: neither --config nor PAGEBIND_CONFIG is given, nor is there {here} or {users}",
+        fix=_INIT,
+    )
+
+
+def load(path: Path, env: Mapping[str, str]) -> Settings:
+    """Read the settings from a file; see `parse`.
+
+    Raises:
+        ConfigError: the file cannot be read, or something in it or in the environment is wrong.
+    """
+    try:
+        text = path.read_bytes().decode()
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no file {path}", fix=_INIT, path=str(path)) from error
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror}", fix="name a file that this user may read", path=str(path)
+        ) from error
+    except UnicodeDecodeError as error:
+        # Without its cause: that error carries the file's bytes.
+        raise ConfigError(
+            f"{path} is not UTF-8 text (byte {error.start + 1})", fix="save it as UTF-8", path=str(path)
+        ) from None
+    return parse(text, env, str(path))

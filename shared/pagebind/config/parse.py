@@ -1,0 +1,176 @@
+"""From the text of the file and the environment to `Settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pagebind.config.place import Place, is_one_line, kind_of, suggestion
+from pagebind.config.schema import LATER, SECTIONS, SETTINGS, SUBSCRIPTION, Setting
+from pagebind.config.settings import (
+    BindSettings,
+    PollSettings,
+    Settings,
+    SourceSettings,
+    StoreSettings,
+    Subscription,
+)
+from pagebind.errors import ConfigError
+
+_Table = Mapping[str, Any]
+
+
+def parse(text: str, env: Mapping[str, str], origin: str) -> Settings:
+    """Read settings.
+
+    Args:
+        text: the file's TOML.
+        env: the environment, whose ``PAGEBIND_<SECTION>_<KEY>`` go before the file's values.
+        origin: what messages call the file.
+
+    Raises:
+        ConfigError: at the first thing that is wrong.
+    """
+    document = _decode(text, origin)
+    _refuse_unknown_sections(document, origin)
+    _refuse_unknown_variables(env)
+    parser = _Parser(origin, env)
+    source = SourceSettings(**parser.section("source", document))
+    store = parser.section("store", document)
+    poll = PollSettings(**parser.section("poll", document))
+    bind = BindSettings(**parser.section("bind", document))
+    parser.check_credentials(source)
+    return Settings(
+        source=source,
+        store=parser.store(store),
+        poll=poll,
+        bind=bind,
+        subscriptions=tuple(parser.subscriptions(document.get(SUBSCRIPTION, []))),
+    )
+
+
+def _decode(text: str, origin: str) -> _Table:
+    # Here, not above: it costs start-up time, and the command's help and version do without.
+    import tomllib  # noqa: PLC0415
+
+    try:
+        return tomllib.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError) as error:
+        last_line = f"at line {len(text.splitlines()) or 1}, the last one"
+        what = str(error).replace("at end of document", last_line)
+        raise ConfigError(
+            f"{origin} is not valid TOML: {what}",
+            fix='correct that place; a text stands in quotes: key = "text", a list in brackets: key = ["a", "b"]',
+            path=origin,
+        ) from error
+
+
+def _refuse_unknown_sections(document: _Table, origin: str) -> None:
+    for name, content in document.items():
+        if name in SECTIONS:
+            continue
+        if not isinstance(content, dict | list):
+            homes = [f"[{setting.section}]" for setting in SETTINGS if setting.key == name]
+            fix = f"move it below {' or '.join(homes)}" if homes else "every key stands below a [section]"
+            raise ConfigError(f"{origin}: {_plain(name)} stands outside of any section", fix=fix, path=origin)
+        raise ConfigError(f"{origin}: unknown section [{_plain(name)}]", fix=suggestion(name, SECTIONS), path=origin)
+
+
+def _refuse_unknown_variables(env: Mapping[str, str]) -> None:
+    known = [setting.variable for setting in SETTINGS if setting.variable]
+    prefixes = tuple(f"PAGEBIND_{section.upper()}_" for section in SECTIONS)
+    for name in sorted(env):
+        if not name.startswith(prefixes) or name in known:
+            continue
+        if any(name == f"PAGEBIND_{setting.name.replace('.', '_').upper()}" for setting in SETTINGS):
+            raise ConfigError(f"{name} cannot be set in the environment", fix="set it in the configuration file")
+        raise ConfigError(f"unknown variable {name} in the environment", fix=suggestion(name, known))
+
+
+def _plain(name: str) -> str:
+    return name if is_one_line(name) else repr(name)
+
+
+class _Parser:
+    def __init__(self, origin: str, env: Mapping[str, str]) -> None:
+        self._origin = origin
+        self._env = env
+
+    def section(self, name: str, document: _Table) -> dict[str, Any]:
+        """All values of one section, by key."""
+        table = document.get(name, {})
+        if not isinstance(table, dict):
+            raise self._error(f"{name} is {kind_of(table)}, not a section", f"write [{name}], and its keys below")
+        return self._read(name, f"[{name}] ", table)
+
+    def store(self, values: dict[str, Any]) -> StoreSettings:
+        """The two folders, which must not mix."""
+        store = StoreSettings(url=values["url"], library=values["library"] or values["url"].rstrip("/") + "/library")
+        # Nothing but books lies in the library: what is on the way would be taken for books, or swept as leftovers.
+        if store.work_folder.is_relative_to(store.library_folder):
+            raise self._error(
+                "[store] library is the folder of url, or one above it",
+                "give the library a folder of its own, or leave it out",
+            )
+        return store
+
+    def subscriptions(self, tables: Any) -> Iterator[Subscription]:
+        """Each subscription, in the order of the file."""
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise self._error(f"{SUBSCRIPTION} is not a list of tables", "write [[subscription]] with two brackets")
+        if not tables:
+            raise self._error("there is no [[subscription]]", 'add [[subscription]] and below it path = "/comics"')
+        seen: set[str] = set()
+        for number, table in enumerate(tables, 1):
+            where = "[[subscription]] " if len(tables) == 1 else f"[[subscription]] {number}: "
+            subscription = Subscription(**self._read(SUBSCRIPTION, where, table))
+            if subscription.path in seen:
+                raise self._error(f"{where}path {subscription.path!r} is subscribed twice", "take one of them out")
+            seen.add(subscription.path)
+            yield subscription
+
+    def check_credentials(self, source: SourceSettings) -> None:
+        """A token, or a user with a password, or neither."""
+        given = [key for key in ("token", "username", "password", "otp_secret") if getattr(source, key) is not None]
+        names = " and ".join(self._name("source", key) for key in given)
+        login = 'username = "reader" and password = "env:ALIST_PASSWORD"'
+        if "token" in given and len(given) > 1:
+            raise self._error(f"{names} are set together", "leave either token, or username and password")
+        if given and "token" not in given and not {"username", "password"} <= set(given):
+            missing = " and ".join(key for key in ("username", "password") if key not in given)
+            raise self._error(f"{names} set without {missing}", f"write {login}, or a token instead")
+
+    def _read(self, section: str, where: str, table: _Table) -> dict[str, Any]:
+        known = {setting.key: setting for setting in (*SETTINGS, *LATER) if setting.section == section}
+        for key in table:
+            if key not in known:
+                raise self._unknown(key, where, [name for name in known if known[name] not in LATER])
+        for setting in LATER:
+            if setting.section == section and setting.key in table:
+                self._value(setting, where, table)
+        return {key: self._value(setting, where, table) for key, setting in known.items() if setting not in LATER}
+
+    def _value(self, setting: Setting, where: str, table: _Table) -> object:
+        home = self._env.get("HOME", "")
+        variable = setting.variable
+        if variable is not None and variable in self._env:
+            return setting.read(self._env[variable], Place(variable, setting.assignment(), origin=None, home=home))
+        place = Place(where + setting.key, setting.line(), self._origin, home)
+        if setting.key in table:
+            return setting.read(table[setting.key], place)
+        if setting.required:
+            instead = f", or set {variable}" if variable else ""
+            raise place.wrong("is missing", f"add {setting.line()}{instead}")
+        return None if setting.default is None else setting.read(setting.default, place)
+
+    def _unknown(self, key: str, where: str, known: list[str]) -> ConfigError:
+        homes = dict.fromkeys(setting.section for setting in SETTINGS if setting.key == key)
+        fix = f"it belongs to [{'] or ['.join(homes)}]" if homes else suggestion(key, known)
+        return self._error(f"unknown key {_plain(key)} in {where.rstrip(': ')}", fix)
+
+    def _name(self, section: str, key: str) -> str:
+        variable = f"PAGEBIND_{section}_{key}".upper()
+        return variable if variable in self._env else f"[{section}] {key}"
+
+    def _error(self, what: str, fix: str) -> ConfigError:
+        return ConfigError(f"{self._origin}: {what}", fix=fix, path=self._origin)

@@ -1,0 +1,261 @@
+"""Every setting once: key, default, meaning and reader. The parser, `pagebind init` and the README's table use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from pagebind.config import values
+from pagebind.config.place import is_one_line
+
+if TYPE_CHECKING:
+    from pagebind.config.values import Reader
+
+SUBSCRIPTION: Final = "subscription"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting.
+
+    Attributes:
+        section: the table that it stands in; ``subscription`` stands for each ``[[subscription]]``.
+        key: its key there.
+        read: turns what was written into the value of `Settings`.
+        meaning: one line.
+        default: as one would write it; None: there is none.
+        example: as one would write it; None: the default is a good one.
+        required: whether it must be set.
+    """
+
+    section: str
+    key: str
+    read: Reader = field(repr=False)
+    meaning: str
+    default: object = None
+    example: object = None
+    required: bool = False
+
+    @property
+    def name(self) -> str:
+        """As ``source.url``."""
+        return f"{self.section}.{self.key}"
+
+    @property
+    def variable(self) -> str | None:
+        """The environment variable that overrides it; None for tables and for what each subscription has of its own."""
+        if self.section == SUBSCRIPTION or isinstance(self.default, dict):
+            return None
+        return f"PAGEBIND_{self.section.upper()}_{self.key.upper()}"
+
+    @property
+    def default_text(self) -> str:
+        """The default as TOML; empty where there is none."""
+        return "" if self.default is None else toml(self.default)
+
+    def line(self, value: object = None) -> str:
+        """The setting as a line of the file, by default with its example."""
+        chosen = next(known for known in (value, self.example, self.default) if known is not None)
+        return f"{self.key} = {toml(chosen)}"
+
+    def assignment(self) -> str:
+        """The setting as an environment variable with its example."""
+        chosen = self.example if self.example is not None else self.default
+        return f"{self.variable}={chosen if isinstance(chosen, str) else toml(chosen)}"
+
+
+def toml(value: object) -> str:
+    """A value as TOML, on one line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{toml(key)} = {toml(item)}" for key, item in value.items()) + " }" if value else "{}"
+    if isinstance(value, list):
+        return "[" + ", ".join(toml(item) for item in value) + "]"
+    if isinstance(value, str):
+        return '"' + "".join(_escaped(character) for character in value) + '"'
+    return repr(value)
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return "\\" + character
+    return character if is_one_line(character) else f"\\U{ord(character):08X}"
+
+
+SETTINGS: Final = (
+    Setting(
+        "source",
+        "url",
+        values.web_url,
+        "Address of the Alist or OpenList server, http or https.",
+        example="https://alist.example.org",
+        required=True,
+    ),
+    Setting(
+        "source",
+        "token",
+        values.secret,
+        "Reference to the token of the server (or username and password; with neither, Pagebind is a guest).",
+        example="env:ALIST_TOKEN",
+    ),
+    Setting("source", "username", values.username, "User to log in as, instead of a token.", example="reader"),
+    Setting(
+        "source",
+        "password",
+        values.secret,
+        "Reference to this user's password.",
+        example="file:/run/secrets/alist-password",
+    ),
+    Setting(
+        "source",
+        "otp_secret",
+        values.secret,
+        "Reference to the secret of this user's one-time codes, where two-factor login is on.",
+        example="env:ALIST_OTP_SECRET",
+    ),
+    Setting("source", "list_per_second", values.rate, "Folders listed per second; 0: no limit.", default=5),
+    Setting("source", "downloads_per_second", values.rate, "Downloads begun per second; 0: no limit.", default=0),
+    Setting(
+        "source",
+        "bandwidth",
+        values.bandwidth,
+        "Bytes per second of all downloads; k, M, G are of 1000, Ki, Mi, Gi of 1024; 0: no limit.",
+        default=0,
+        example="5M",
+    ),
+    Setting("source", "concurrency", values.whole(1, 64), "Requests at the same time, 1 to 64.", default=8),
+    Setting(
+        "source",
+        "headers",
+        values.headers,
+        "Headers that the drive wants on downloads.",
+        default={},
+        example={"User-Agent": "pan.baidu.com"},
+    ),
+    Setting(
+        "source", "connect_timeout", values.duration(0.1), "How long a connection may take to stand.", default="10s"
+    ),
+    Setting(
+        "source",
+        "read_timeout",
+        values.duration(0.1),
+        "How long the server may send nothing in an answer.",
+        default="60s",
+    ),
+    Setting(
+        "store",
+        "url",
+        values.folder_url,
+        "Folder for everything on the way, file:/// and an absolute path.",
+        example="file:///srv/pagebind",
+        required=True,
+    ),
+    Setting(
+        "store",
+        "library",
+        values.folder_url,
+        'Folder for the finished books; without it, "library" inside url.',
+        example="file:///srv/comics",
+    ),
+    Setting("poll", "interval", values.duration(1), "Time between two polls.", default="15m"),
+    Setting(
+        "bind",
+        "settle",
+        values.duration(0),
+        'How long a folder must stay unchanged before it is bound; "0s": one listing is enough.',
+        default="10m",
+    ),
+    Setting(
+        "bind",
+        "give_up_epochs",
+        values.whole(1, 1000),
+        "A page is given up after so many failed rounds, and ...",
+        default=3,
+    ),
+    Setting("bind", "give_up_after", values.duration(0), "... so much time after its first failure.", default="24h"),
+    Setting("bind", "keep_pages", values.switch, "Keep the single pages after their book is bound.", default=False),
+    Setting(
+        SUBSCRIPTION,
+        "path",
+        values.server_path,
+        "Folder on the server, as the account sees it; everything below belongs to it.",
+        example="/comics",
+        required=True,
+    ),
+    Setting(
+        SUBSCRIPTION,
+        "exclude",
+        values.patterns,
+        "What to leave out: gitignore patterns, relative to path, without case.",
+        default=[],
+        example=["raw/", "zz_credits*"],
+    ),
+    Setting(
+        SUBSCRIPTION, "layout", values.layout, 'How folders become volumes; this version knows "auto".', default="auto"
+    ),
+    Setting(
+        SUBSCRIPTION,
+        "library",
+        values.library_key,
+        "Where a book lies in the library; fields: {series} and {volume}.",
+        default="{series}/{volume}.cbz",
+    ),
+    Setting(
+        SUBSCRIPTION,
+        "archives",
+        values.choice("ignore", "copy"),
+        'What to do with archives on the server; this version knows "ignore".',
+        default="ignore",
+    ),
+    Setting(
+        SUBSCRIPTION,
+        "existing",
+        values.choice("keep", "adopt", "replace"),
+        'What to do with a book that Pagebind did not make; this version knows "keep".',
+        default="keep",
+    ),
+    Setting(
+        SUBSCRIPTION,
+        "headers",
+        values.headers,
+        "Headers on downloads, besides those of [source].",
+        default={},
+        example={"Referer": "https://www.alipan.com/"},
+    ),
+    Setting(
+        SUBSCRIPTION, "password", values.secret, "Reference to the folder's password.", example="env:COMICS_PASSWORD"
+    ),
+    Setting(
+        SUBSCRIPTION,
+        "list_per_second",
+        values.rate,
+        "As in [source], for this subscription; without it, the value there.",
+        example=1,
+    ),
+    Setting(
+        SUBSCRIPTION,
+        "downloads_per_second",
+        values.rate,
+        "As in [source], for this subscription; without it, the value there.",
+        example=1,
+    ),
+    Setting(
+        SUBSCRIPTION,
+        "bandwidth",
+        values.bandwidth,
+        "As in [source], for this subscription; without it, the value there.",
+        example="5M",
+    ),
+)
+"""All settings of this version, in the order of the file."""
+
+LATER: Final = (
+    Setting("store", "endpoint", values.not_yet, "The address of an S3 relative.", example="https://s3.example.org"),
+    Setting(SUBSCRIPTION, "language", values.not_yet, "The books' language.", example="ja"),
+    Setting(SUBSCRIPTION, "reading_direction", values.not_yet, "The books' direction.", example="rtl"),
+    Setting(SUBSCRIPTION, "series", values.not_yet, "The name of the series of all books.", example="Series"),
+)
+"""Settings that people may have read about, and that this version refuses by name."""
+
+SECTIONS: Final = tuple(dict.fromkeys(setting.section for setting in SETTINGS))

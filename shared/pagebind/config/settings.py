@@ -1,0 +1,176 @@
+"""The settings, parsed and checked: frozen, comparable, and safe to print (secrets are references)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from pagebind.config.place import shown
+from pagebind.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """What a subscription leaves out: gitignore patterns, compared without case.
+
+    Attributes:
+        lines: the patterns as written.
+
+    Raises:
+        ConfigError: from the constructor, for a pattern that git would not understand or that matches nothing.
+    """
+
+    lines: tuple[str, ...] = ()
+    _compiled: Any = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_compiled", _compile(self.lines) if self.lines else None)
+
+    def match(self, relative_path: str, *, is_dir: bool) -> bool:
+        """Whether the patterns leave out this path, given without a leading ``/``, or a folder above it."""
+        if self._compiled is None:
+            return False
+        return bool(self._compiled.match_file((relative_path + "/" if is_dir else relative_path).lower()))
+
+
+def _compile(lines: tuple[str, ...]) -> Any:
+    # Here, not above: it costs start-up time, and most configurations have no patterns.
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415
+
+    for line in lines:
+        try:
+            patterns = GitIgnoreSpec.from_lines([line.lower()]).patterns
+        except (ValueError, re.error) as error:
+            raise ConfigError(f"{shown(line)} is not a gitignore pattern") from error
+        if all(pattern.include is None for pattern in patterns):
+            raise ConfigError(f"{shown(line)} matches nothing")
+    return GitIgnoreSpec.from_lines(line.lower() for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """The server. Rates are per second, 0 is no limit; bandwidth is bytes per second; time-outs are seconds.
+
+    ``token``, ``password`` and ``otp_secret`` are references for `Secrets.get`, ``username`` is plain text. All four
+    None: a guest.
+    """
+
+    url: str
+    token: str | None
+    username: str | None
+    password: str | None
+    otp_secret: str | None
+    list_per_second: float
+    downloads_per_second: float
+    bandwidth: int
+    concurrency: int
+    headers: Mapping[str, str] = field(repr=False)
+    connect_timeout: float
+    read_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where everything on the way (``url``) and the finished books (``library``) are kept, as ``file:///`` URLs."""
+
+    url: str
+    library: str
+
+    @property
+    def work_folder(self) -> Path:
+        """The folder behind ``url``."""
+        return folder_of(self.url)
+
+    @property
+    def library_folder(self) -> Path:
+        """The folder behind ``library``."""
+        return folder_of(self.library)
+
+
+def folder_of(url: str) -> Path:
+    """The folder that a ``file:///`` URL names."""
+    return Path(unquote(urlsplit(url).path))
+
+
+@dataclass(frozen=True, slots=True)
+class PollSettings:
+    """``interval``: seconds between two polls."""
+
+    interval: float
+
+
+@dataclass(frozen=True, slots=True)
+class BindSettings:
+    """When a volume is bound and when a page is given up; times are seconds."""
+
+    settle: float
+    give_up_epochs: int
+    give_up_after: float
+    keep_pages: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One watched path with its settings.
+
+    Attributes:
+        path: on the server, absolute, without a trailing ``/`` (the root is ``/``).
+        exclude: what is left out; see `excluded`.
+        layout: how folders become volumes; ``auto``.
+        library: the book's key in the library, with the fields ``{series}`` and ``{volume}``.
+        archives: what is done with archives; ``ignore``.
+        existing: what is done with a book that Pagebind did not make; ``keep``.
+        headers: sent with downloads, besides the source's.
+        password: reference to the folder's password, or None.
+        list_per_second: None is the source's value, here and in the two below.
+        downloads_per_second: as `SourceSettings`.
+        bandwidth: as `SourceSettings`.
+    """
+
+    path: str
+    exclude: Patterns
+    layout: str
+    library: str
+    archives: str
+    existing: str
+    headers: Mapping[str, str] = field(repr=False)
+    password: str | None
+    list_per_second: float | None
+    downloads_per_second: float | None
+    bandwidth: int | None
+
+    def excluded(self, relative_path: str, *, is_dir: bool) -> bool:
+        """Whether the user leaves out this file or folder, given relative to ``path`` without a leading ``/``."""
+        return self.exclude.match(relative_path, is_dir=is_dir)
+
+    def covers(self, path: str) -> bool:
+        """Whether a server path is this subscription's path or lies below it."""
+        return path == self.path or path.startswith(self.path.removesuffix("/") + "/")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that the user configures."""
+
+    source: SourceSettings
+    store: StoreSettings
+    poll: PollSettings
+    bind: BindSettings
+    subscriptions: tuple[Subscription, ...]
+
+    def subscription_for(self, path: str) -> Subscription | None:
+        """The subscription that a server path belongs to: of those that cover it, the one with the longest path."""
+        covering = [subscription for subscription in self.subscriptions if subscription.covers(path)]
+        return max(covering, key=lambda subscription: len(subscription.path), default=None)
+
+    def headers_for(self, subscription: Subscription) -> dict[str, str]:
+        """The headers of a subscription's downloads: the source's, where it does not set its own (without case)."""
+        own = {name.lower() for name in subscription.headers}
+        inherited = {name: value for name, value in self.source.headers.items() if name.lower() not in own}
+        return {**inherited, **subscription.headers}

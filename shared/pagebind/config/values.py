@@ -1,0 +1,299 @@
+"""Readers: a value of the file or the environment in, the typed value out, or a ConfigError in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from pagebind.config.place import Place, is_one_line, kind_of, shown, suggestion
+from pagebind.config.settings import Patterns
+from pagebind.errors import ConfigError
+from pagebind.ports.secrets import SecretReference
+
+Reader = Callable[[object, Place], object]
+
+_LATER: Final = "is not in this version of Pagebind"
+_NUMBER: Final = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
+_DURATION: Final = re.compile(rf"(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?")
+_DURATION_UNITS: Final = (86_400, 3_600, 60, 1)
+_SIZE: Final = re.compile(rf"{_NUMBER}(k|M|G|Ki|Mi|Gi|)B?", re.IGNORECASE)
+_SIZE_UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+_LARGEST: Final = 10**15
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OWN_HEADERS: Final = frozenset(
+    {
+        "accept-encoding",
+        "authorization",
+        "client-id",
+        "connection",
+        "content-length",
+        "host",
+        "range",
+        "transfer-encoding",
+    }
+)
+_SWITCH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_FIELD: Final = re.compile(r"\{([^{}]*)\}")
+_FIELDS: Final = ("series", "volume")
+_LATER_FIELDS: Final = ("number", "chapter", "subscription", "parent", "ext")
+
+
+def text(value: object, place: Place) -> str:
+    """Any text but the empty one, on one line."""
+    if not isinstance(value, str) or not value or not is_one_line(value):
+        raise place.unfit(value, "a text of one line")
+    return value
+
+
+def username(value: object, place: Place) -> str:
+    """A user's name, as it is: no secret."""
+    name = text(value, place)
+    if SecretReference.parse(name):
+        raise place.wrong("is a reference; a user's name is no secret", "write the name itself")
+    return name
+
+
+def whole(least: int, most: int) -> Reader:
+    """A whole number within bounds."""
+
+    def read(value: object, place: Place) -> int:
+        number = _from_text(value, int) if place.textual else value
+        if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
+            raise place.unfit(value, f"a whole number from {least} to {most}")
+        return number
+
+    return read
+
+
+def rate(value: object, place: Place) -> float:
+    """Something per second; 0 is no limit."""
+    number = _from_text(value, float) if place.textual else value
+    if not isinstance(number, int | float) or isinstance(number, bool) or not 0 <= number <= _LARGEST:
+        raise place.unfit(value, "a number from 0 (no limit)")
+    return float(number)
+
+
+def _from_text(value: object, convert: Callable[[str], int | float]) -> object:
+    try:
+        return convert(str(value))
+    except ValueError:
+        return value
+
+
+def switch(value: object, place: Place) -> bool:
+    """True or false."""
+    known = _SWITCH.get(str(value).lower()) if place.textual else value
+    if not isinstance(known, bool):
+        raise place.unfit(value, "true or false")
+    return known
+
+
+def parse_duration(written: str) -> float | None:
+    """Seconds of ``10m``, ``1h30m``, ``1.5h``, ``2d`` or ``0``; None for anything else."""
+    if written == "0":
+        return 0.0
+    match = _DURATION.fullmatch(written)
+    if match is None or not written:
+        return None
+    return sum(float(number) * unit for number, unit in zip(match.groups("0"), _DURATION_UNITS, strict=True))
+
+
+def duration(least: float) -> Reader:
+    """A time, in seconds, of at least ``least`` seconds."""
+
+    def read(value: object, place: Place) -> float:
+        # A bare 0 is the only number without a unit that can be meant in one way only.
+        is_zero = type(value) is int and value == 0
+        seconds = 0.0 if is_zero else parse_duration(value) if isinstance(value, str) else None
+        if seconds is None:
+            raise place.unfit(value, 'a time such as "90s", "10m", "1h30m" or "2d"')
+        if seconds < least:
+            raise place.unfit(value, f"a time of at least {least:g} s")
+        return seconds
+
+    return read
+
+
+def bandwidth(value: object, place: Place) -> int:
+    """Bytes per second: a number, or a text such as ``5M`` (units of 1000; ``5Mi``: of 1024). 0 is no limit."""
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value)
+        if match is not None:
+            return int(float(match[1]) * _SIZE_UNITS[match[2].lower()])
+    elif isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST:
+        return value
+    raise place.unfit(value, 'bytes per second such as "5M", "500k" or 0 (no limit)')
+
+
+def secret(value: object, place: Place) -> str:
+    """A reference to a secret. In the environment also the secret itself: then the variable is the reference.
+
+    The value is never part of a message: it may be the secret.
+    """
+    if not isinstance(value, str):
+        raise place.wrong(f"is {kind_of(value)}, not a reference to a secret")
+    if SecretReference.parse(value):
+        return value
+    scheme = value.partition(":")[0]
+    if scheme in {"gcp", "aws"}:
+        raise place.wrong(f"refers to {scheme}:, which {_LATER}", "use env:NAME or file:/absolute/path")
+    if scheme == "env":
+        raise place.wrong("is an env: reference without the name of a variable")
+    if scheme == "file":
+        raise place.wrong("is a file: reference without an absolute path", "write file:/absolute/path")
+    if place.textual:
+        return f"env:{place.name}"
+    raise place.wrong("is no reference, and a secret itself is never written in this file")
+
+
+def web_url(value: object, place: Place) -> str:
+    """The address of a server, without a trailing ``/``."""
+    address = text(value, place)
+    scheme, separator, rest = address.partition("://")
+    if not separator or scheme.lower() not in {"http", "https"}:
+        raise place.unfit(value, "an address that begins with http:// or https://")
+    try:
+        parts = urlsplit(address)
+        usable = bool(parts.hostname) and parts.port != 0 and " " not in address
+    except ValueError:
+        usable = False
+    if "@" in rest.partition("/")[0]:
+        raise place.wrong("holds a user or password", "take it out; use username and password, or token")
+    if not usable:
+        raise place.unfit(value, "the address of a server")
+    if "?" in rest or "#" in rest:
+        raise place.wrong("holds a ? or #; only the address of the server belongs there")
+    return f"{scheme.lower()}://{rest.rstrip('/')}"
+
+
+def folder_url(value: object, place: Place) -> str:
+    """A folder, as a ``file:///`` URL; an absolute path is taken too."""
+    written = text(value, place)
+    scheme, separator, rest = written.partition(":")
+    if scheme in {"gs", "s3"} and separator:
+        raise place.wrong(f"is on {scheme}://, but this version stores in folders only")
+    if scheme == "file" and separator:
+        return _folder(_path_of_file_url(rest, place), place)
+    _refuse_tilde(written, place)
+    if not written.startswith("/"):
+        raise place.unfit(value, "a folder as file:///absolute/path")
+    return _folder(written, place)
+
+
+def _path_of_file_url(rest: str, place: Place) -> str:
+    _refuse_tilde(rest.lstrip("/"), place)
+    if "?" in rest or "#" in rest:
+        raise place.wrong("holds a ? or #, which mean something else in a URL", "write %3F for ? and %23 for #")
+    path = rest.removeprefix("//")
+    if path == rest and not path.startswith("/"):
+        raise place.wrong(f"is a relative path, {shown(rest)}", "write file:///absolute/path")
+    if not path.startswith("/"):
+        raise place.wrong(f"names a host, {shown(path.partition('/')[0])}", f"write file:///{path}")
+    try:
+        return unquote(path, errors="strict")
+    except UnicodeDecodeError as error:
+        raise place.wrong("holds %-codes that are not UTF-8", "write the letters themselves") from error
+
+
+def _refuse_tilde(path: str, place: Place) -> None:
+    if path == "~" or path.startswith("~/"):
+        raise place.wrong("holds a ~, which is not expanded", f"write file://{place.home or '/home/you'}{path[1:]}")
+
+
+def _folder(path: str, place: Place) -> str:
+    if not is_one_line(path) or ".." in path.split("/"):
+        raise place.wrong("holds .. or a control character", "write the plain absolute path")
+    # A path that begins with two slashes is another one to POSIX.
+    return Path("/" + path.lstrip("/")).as_uri()
+
+
+def headers(value: object, place: Place) -> Mapping[str, str]:
+    """Headers by name. Values are never part of a message: one may be a cookie."""
+    if not isinstance(value, dict):
+        raise place.wrong(f"is {kind_of(value)}, not a table of texts")
+    seen: set[str] = set()
+    for name, content in value.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise place.wrong(f"holds {shown(name)}, which is no name of a header")
+        if name.lower() in _OWN_HEADERS:
+            raise place.wrong(f"sets {name}, which is Pagebind's own", f"take {name} out")
+        if name.lower() in seen:
+            raise place.wrong(f"sets {name} twice", f"leave one {name}")
+        seen.add(name.lower())
+        if not isinstance(content, str) or not (content.isascii() and content.isprintable()):
+            raise place.wrong(f"gives {name} a value that is not one line of ASCII text")
+    return dict(value)
+
+
+def server_path(value: object, place: Place) -> str:
+    """An absolute path on the server, without a trailing ``/``."""
+    path = text(value, place)
+    parts = path.rstrip("/").split("/")[1:]
+    if not path.startswith("/"):
+        raise place.unfit(value, "a path on the server that begins with /")
+    if any(part in {"", ".", ".."} for part in parts):
+        raise place.unfit(value, "a plain path without empty, . and .. parts")
+    return path.rstrip("/") or "/"
+
+
+def patterns(value: object, place: Place) -> Patterns:
+    """Gitignore patterns."""
+    if not isinstance(value, list) or not all(isinstance(line, str) for line in value):
+        raise place.unfit(value, "a list of texts")
+    try:
+        return Patterns(tuple(value))
+    except ConfigError as error:
+        raise place.wrong(f"is wrong: {error.message}") from error
+
+
+def choice(known: str, *later: str) -> Reader:
+    """The one word that this version knows, apart from those that later versions know."""
+
+    def read(value: object, place: Place) -> str:
+        if value in later:
+            raise _later(value, known, place)
+        if value != known:
+            raise place.unfit(value, f'"{known}"')
+        return known
+
+    return read
+
+
+def layout(value: object, place: Place) -> str:
+    """How folders become volumes; templates come later."""
+    if isinstance(value, str) and _FIELD.search(value):
+        raise _later(value, "auto", place)
+    return str(choice("auto")(value, place))
+
+
+def _later(value: object, instead: str, place: Place) -> ConfigError:
+    return place.wrong(f"is {shown(value)}, which {_LATER}", f'write "{instead}", or leave it out')
+
+
+def library_key(value: object, place: Place) -> str:
+    """The template of a book's key."""
+    template = text(value, place)
+    for name in _FIELD.findall(template):
+        if name in _LATER_FIELDS:
+            raise place.wrong(f"uses the field {{{name}}}, which {_LATER}", "use {series} and {volume}")
+        if name not in _FIELDS:
+            raise place.wrong(f"uses the unknown field {{{name}}}", suggestion(name, ["{series}", "{volume}"]))
+    rest = _FIELD.sub("", template)
+    if "{" in rest or "}" in rest:
+        raise place.unfit(value, "a template with each { closed by a }")
+    if "{volume}" not in template:
+        raise place.wrong("lacks {volume}: all volumes of a series would be one book")
+    if not template.endswith(".cbz"):
+        raise place.unfit(value, "a name that ends with .cbz")
+    if "\\" in template or any(part in {"", ".", "..", ".cbz"} for part in template.split("/")):
+        raise place.unfit(value, "a relative path with / between its parts")
+    return template
+
+
+def not_yet(value: object, place: Place) -> str:
+    """A setting of a later version."""
+    text(value, place)
+    raise place.wrong(_LATER, "take it out")

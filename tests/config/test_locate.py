@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pagebind.config import find_config, load, template
+from pagebind.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def users_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the user's configuration would be, under a home of the test."""
+    monkeypatch.setattr("platformdirs.user_config_path", lambda name, appauthor: tmp_path / "users" / name)
+    folder = tmp_path / "users" / "pagebind"
+    folder.mkdir(parents=True)
+    return folder / "pagebind.toml"
+
+
+def test_the_order_of_places(tmp_path: Path, users_file: Path) -> None:
+    cwd = tmp_path / "cwd"
+    cwd.mkdir()
+    env = {"PAGEBIND_CONFIG": "from-env.toml"}
+    users_file.touch()
+    assert find_config(None, {}, cwd) == users_file
+    (cwd / "pagebind.toml").touch()
+    assert find_config(None, {"PAGEBIND_CONFIG": ""}, cwd) == cwd / "pagebind.toml"
+    assert find_config(None, env, cwd) == cwd / "from-env.toml"
+    assert find_config("/etc/pb.toml", env, cwd).as_posix() == "/etc/pb.toml"
+
+
+def test_nothing_found_says_where_it_looked_and_what_to_do(tmp_path: Path, users_file: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        find_config(None, {}, tmp_path)
+    assert str(tmp_path / "pagebind.toml") in caught.value.message
+    assert str(users_file) in caught.value.message
+    assert "PAGEBIND_CONFIG" in caught.value.message
+    assert "pagebind init" in caught.value.fix
+
+
+@pytest.mark.parametrize("url", ["gs://bucket/pagebind.toml", "s3://bucket/pagebind.toml"])
+def test_object_stores_come_later(url: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match="PAGEBIND_CONFIG names a file in an object store, which is not in this version"
+    ):
+        find_config(None, {"PAGEBIND_CONFIG": url}, tmp_path)
+    with pytest.raises(ConfigError, match="--config names a file in an object store"):
+        find_config(url, {}, tmp_path)
+
+
+def test_load_reads_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "pagebind.toml"
+    path.write_text(template("file:///srv/x"), encoding="utf-8")
+    assert load(path, {}).store.url == "file:///srv/x"
+
+
+def test_load_says_what_is_wrong_with_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no file .*none\.toml") as caught:
+        load(tmp_path / "none.toml", {})
+    assert "pagebind init" in caught.value.fix
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load(tmp_path, {})
+    latin = tmp_path / "latin.toml"
+    latin.write_bytes(b"# \xe4")
+    with pytest.raises(ConfigError, match=r"latin.toml is not UTF-8 text \(byte 3\)"):
+        load(latin, {})
+    bad = tmp_path / "bad.toml"
+    bad.write_text("[source]\nurl = x\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"bad.toml is not valid TOML: .*line 2, column 7"):
+        load(bad, {})

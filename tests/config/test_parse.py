@@ -1,0 +1,541 @@
+from __future__ import annotations
+
+import re
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+
+from pagebind.config import Settings, parse
+from pagebind.errors import ConfigError
+
+CANARY = "kanarienvogel"
+MINIMAL = """
+[source]
+url = "https://alist.example.org"
+[store]
+url = "file:///srv/pagebind"
+[[subscription]]
+path = "/comics"
+"""
+NEXT_VERSION = "is not in this version of Pagebind"
+
+
+def with_line(section: str, line: str) -> str:
+    """The minimal configuration with a line in one section; replaces a line of the same key."""
+    key = line.split("=", maxsplit=1)[0]
+    head = "[[subscription]]" if section == "subscription" else f"[{section}]"
+    sections = MINIMAL if head in MINIMAL else f"{head}\n{MINIMAL}"
+    before, _, after = sections.partition(f"{head}\n")
+    own, bracket, rest = after.partition("[")
+    kept = "".join(old for old in own.splitlines(keepends=True) if not old.startswith(f"{key.strip()} ="))
+    return f"{before}{head}\n{kept}{line}\n{bracket}{rest}"
+
+
+def refused(text: str, env: dict[str, str] | None = None) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, env or {}, "pagebind.toml")
+    error = caught.value
+    assert "\n" not in error.message + error.fix
+    assert error.fix
+    chain: BaseException | None = error
+    while chain is not None:
+        assert CANARY not in f"{chain}{getattr(chain, 'fix', '')}"
+        chain = chain.__cause__
+    return error
+
+
+def value_of(section: str, line: str, env: dict[str, str] | None = None) -> Any:
+    settings = parse(with_line(section, line), env or {}, "pagebind.toml")
+    table = settings.subscriptions[0] if section == "subscription" else getattr(settings, section)
+    return getattr(table, line.split("=", maxsplit=1)[0].strip())
+
+
+def test_every_key_of_the_documented_example_is_read() -> None:
+    settings = parse(
+        """
+        [source]
+        url = "https://alist.example.org/base/"
+        token = "env:ALIST_TOKEN"
+        list_per_second = 2.5
+        downloads_per_second = 1
+        bandwidth = "5M"
+        concurrency = 4
+        headers = { "User-Agent" = "pan.baidu.com", Referer = "https://a.example/" }
+        connect_timeout = "5s"
+        read_timeout = "2m"
+        [store]
+        url = "file:///srv/page%20bind"
+        library = "/srv/comics"
+        [poll]
+        interval = "1h30m"
+        [bind]
+        settle = "0s"
+        give_up_epochs = 5
+        give_up_after = "2d"
+        keep_pages = true
+        [[subscription]]
+        path = "/comics/"
+        exclude = ["raw/", "zz_credits*"]
+        layout = "auto"
+        library = "{series}/{series} {volume}.cbz"
+        archives = "ignore"
+        existing = "keep"
+        headers = { referer = "https://b.example/" }
+        password = "file:/run/secrets/folder"
+        list_per_second = 1
+        downloads_per_second = 0.5
+        bandwidth = 1000
+        """,
+        {},
+        "pagebind.toml",
+    )
+    source, subscription = settings.source, settings.subscriptions[0]
+    assert (source.url, source.token, source.list_per_second) == (
+        "https://alist.example.org/base",
+        "env:ALIST_TOKEN",
+        2.5,
+    )
+    assert (source.downloads_per_second, source.bandwidth, source.concurrency) == (1, 5_000_000, 4)
+    assert (source.connect_timeout, source.read_timeout) == (5, 120)
+    assert (str(settings.store.work_folder), str(settings.store.library_folder)) == ("/srv/page bind", "/srv/comics")
+    assert settings.poll.interval == 5400
+    bind = settings.bind
+    assert (bind.settle, bind.give_up_epochs, bind.give_up_after, bind.keep_pages) == (0, 5, 172_800, True)
+    assert (subscription.path, subscription.library) == ("/comics", "{series}/{series} {volume}.cbz")
+    assert (subscription.layout, subscription.archives, subscription.existing) == ("auto", "ignore", "keep")
+    assert subscription.password == "file:/run/secrets/folder"
+    assert (subscription.list_per_second, subscription.downloads_per_second, subscription.bandwidth) == (1, 0.5, 1000)
+    assert settings.headers_for(subscription) == {"User-Agent": "pan.baidu.com", "referer": "https://b.example/"}
+
+
+def test_defaults() -> None:
+    settings = parse(MINIMAL, {}, "pagebind.toml")
+    source, bind, subscription = settings.source, settings.bind, settings.subscriptions[0]
+    assert (source.token, source.username, source.password, source.otp_secret) == (None, None, None, None)
+    assert (source.list_per_second, source.downloads_per_second, source.bandwidth, source.concurrency) == (5, 0, 0, 8)
+    assert (source.headers, source.connect_timeout, source.read_timeout) == ({}, 10, 60)
+    assert settings.store.library == "file:///srv/pagebind/library"
+    assert settings.poll.interval == 900
+    assert (bind.settle, bind.give_up_epochs, bind.give_up_after, bind.keep_pages) == (600, 3, 86_400, False)
+    assert (subscription.layout, subscription.library) == ("auto", "{series}/{volume}.cbz")
+    assert (subscription.archives, subscription.existing, subscription.password) == ("ignore", "keep", None)
+    assert (subscription.list_per_second, subscription.downloads_per_second, subscription.bandwidth) == (
+        None,
+        None,
+        None,
+    )
+
+
+def test_settings_are_frozen_and_equal_by_value() -> None:
+    settings = parse(MINIMAL, {}, "a")
+    assert settings == parse(MINIMAL, {}, "b")
+    assert settings != parse(MINIMAL.replace("/comics", "/books"), {}, "a")
+    with pytest.raises(FrozenInstanceError):
+        settings.poll = settings.poll  # type: ignore[misc]
+
+
+WRONG = [
+    # section, line, what the message says after the file's name, what the fix says
+    ("source", "tokn = 'x'", "unknown key tokn in [source]", "did you mean token?"),
+    ("source", "Concurrency = 3", "unknown key Concurrency in [source]", "did you mean concurrency?"),
+    ("source", "interval = '1m'", "unknown key interval in [source]", "it belongs to [poll]"),
+    ("source", "xyzzy = 1", "unknown key xyzzy in [source]", "known are url, token"),
+    ("subscription", "pth = '/x'", "unknown key pth in [[subscription]]", "did you mean path?"),
+    (
+        "source",
+        "url = 'ftp://a'",
+        "[source] url is 'ftp://a', not an address that begins with http://",
+        "https://alist",
+    ),
+    ("source", "url = 'localhost:5244'", "[source] url is 'localhost:5244', not an address", "https://alist"),
+    ("source", "url = 'https://'", "[source] url is 'https://', not the address of a server", "https://alist"),
+    ("source", "url = 'http://[::1'", "[source] url is 'http://[::1', not the address of a server", "https://alist"),
+    ("source", "url = 'http://a:99999'", "[source] url is 'http://a:99999', not the address", "https://alist"),
+    ("source", "url = 'http://a b'", "[source] url is 'http://a b', not the address", "https://alist"),
+    ("source", "url = 'http://a/?x=1'", "[source] url holds a ? or #", "https://alist"),
+    ("source", "url = 5", "[source] url is 5, not a text of one line", 'url = "https://alist.example.org"'),
+    ("source", "url = ''", "[source] url is '', not a text of one line", 'url = "https://alist.example.org"'),
+    ("source", "concurrency = 0", "[source] concurrency is 0, not a whole number from 1 to 64", "concurrency = 8"),
+    ("source", "concurrency = 65", "[source] concurrency is 65, not a whole number", "concurrency = 8"),
+    ("source", "concurrency = 2.0", "[source] concurrency is 2.0, not a whole number", "concurrency = 8"),
+    ("source", "concurrency = true", "[source] concurrency is true, not a whole number", "concurrency = 8"),
+    ("source", "concurrency = '8'", "[source] concurrency is '8', not a whole number", "concurrency = 8"),
+    ("source", "list_per_second = -1", "[source] list_per_second is -1, not a number from 0", "list_per_second = 5"),
+    ("source", "list_per_second = nan", "[source] list_per_second is nan, not", "list_per_second = 5"),
+    ("source", "list_per_second = inf", "[source] list_per_second is inf, not", "list_per_second = 5"),
+    ("source", f"concurrency = 1{'0' * 4000}", "[source] concurrency is a huge number, not", "concurrency = 8"),
+    ("source", f"concurrency = 0x{'f' * 9000}", "[source] concurrency is a huge number, not", "concurrency = 8"),
+    ("source", f"bandwidth = 0x{'f' * 9000}", "[source] bandwidth is a huge number, not", 'bandwidth = "5M"'),
+    ("source", f"list_per_second = 0x{'f' * 9000}", "[source] list_per_second is a huge number", "= 5"),
+    ("source", "list_per_second = [1]", "[source] list_per_second is a list, not", "list_per_second = 5"),
+    ("source", "bandwidth = '5 M'", "[source] bandwidth is '5 M', not bytes per second", 'bandwidth = "5M"'),
+    ("source", "bandwidth = -5", "[source] bandwidth is -5, not bytes per second", 'bandwidth = "5M"'),
+    ("source", "bandwidth = 1.5", "[source] bandwidth is 1.5, not bytes per second", 'bandwidth = "5M"'),
+    ("source", "read_timeout = 60", "[source] read_timeout is 60, not a time such as", 'read_timeout = "60s"'),
+    ("source", "read_timeout = '0s'", "[source] read_timeout is '0s', not a time of at least 0.1 s", '"60s"'),
+    ("source", "headers = ['a']", "[source] headers is a list, not a table of texts", "headers = {"),
+    ("source", "headers = { 'a b' = 'c' }", "[source] headers holds 'a b', which is no name", "headers = {"),
+    ("source", "headers = { Range = 'c' }", "[source] headers sets Range, which is Pagebind's own", "take Range out"),
+    ("source", "headers = { A = 'c', a = 'd' }", "[source] headers sets a twice", "leave one a"),
+    ("source", "username = 'env:ME'", "[source] username is a reference", "write the name itself"),
+    ("store", "url = 'srv/pagebind'", "[store] url is 'srv/pagebind', not a folder", 'url = "file:///srv/pagebind"'),
+    ("store", "url = 'dav://a/b'", "[store] url is 'dav://a/b', not a folder", 'url = "file:///srv/pagebind"'),
+    ("store", "url = 'file:srv'", "[store] url is a relative path, 'srv'", "file:///absolute/path"),
+    ("store", "url = 'file://srv/x'", "[store] url names a host, 'srv'", "write file:///srv/x"),
+    ("store", "url = 'file:///a?b'", "[store] url holds a ? or #", "%3F"),
+    ("store", "url = 'file:///a%FF'", "[store] url holds %-codes that are not UTF-8", "letters"),
+    ("store", "url = 'file:///a%00'", "[store] url holds .. or a control character", "plain absolute path"),
+    ("store", "url = '/srv/../x'", "[store] url holds ..", "plain absolute path"),
+    ("store", "url = 'gs://my-work'", "[store] url is on gs://, but this version stores in folders only", "file:///"),
+    (
+        "store",
+        "library = 's3://b/x'",
+        "[store] library is on s3://, but this version stores in folders only",
+        "file:///",
+    ),
+    ("store", "library = '/srv/pagebind/'", "[store] library is the folder of url, or one above it", "of its own"),
+    ("store", "library = '/srv'", "[store] library is the folder of url, or one above it", "of its own"),
+    ("store", "endpoint = 'https://x'", f"[store] endpoint {NEXT_VERSION}", "take it out"),
+    ("poll", "interval = 15", "[poll] interval is 15, not a time such as", 'interval = "15m"'),
+    ("poll", "interval = '0s'", "[poll] interval is '0s', not a time of at least 1 s", 'interval = "15m"'),
+    ("poll", "interval = '15 min'", "[poll] interval is '15 min', not a time such as", 'interval = "15m"'),
+    ("poll", "interval = '30m1h'", "[poll] interval is '30m1h', not a time such as", 'interval = "15m"'),
+    ("poll", "interval = 2026-01-01", "[poll] interval is a date or time, not a time such as", 'interval = "15m"'),
+    ("bind", "settle = -1", "[bind] settle is -1, not a time such as", 'settle = "10m"'),
+    ("bind", "settle = false", "[bind] settle is false, not a time such as", 'settle = "10m"'),
+    ("bind", "give_up_epochs = 0", "[bind] give_up_epochs is 0, not a whole number from 1", "give_up_epochs = 3"),
+    ("bind", "keep_pages = 'true'", "[bind] keep_pages is 'true', not true or false", "keep_pages = false"),
+    ("bind", "keep_pages = 1", "[bind] keep_pages is 1, not true or false", "keep_pages = false"),
+    (
+        "subscription",
+        "path = 'comics'",
+        "[[subscription]] path is 'comics', not a path on the server",
+        'path = "/comics"',
+    ),
+    ("subscription", "path = '/a/../b'", "[[subscription]] path is '/a/../b', not a plain path", 'path = "/comics"'),
+    ("subscription", "path = '/a//b'", "[[subscription]] path is '/a//b', not a plain path", 'path = "/comics"'),
+    ("subscription", "exclude = 'raw/'", "[[subscription]] exclude is 'raw/', not a list of texts", "exclude = ["),
+    ("subscription", "exclude = [1]", "[[subscription]] exclude is a list, not a list of texts", "exclude = ["),
+    (
+        "subscription",
+        "exclude = ['ok', '!']",
+        "[[subscription]] exclude is wrong: '!' is not a gitignore",
+        "exclude = [",
+    ),
+    ("subscription", "exclude = ['[z-a]']", "[[subscription]] exclude is wrong: '[z-a]' is not a git", "exclude = ["),
+    ("subscription", "exclude = ['']", "[[subscription]] exclude is wrong: '' matches nothing", "exclude = ["),
+    ("subscription", "layout = 'atuo'", "[[subscription]] layout is 'atuo', not \"auto\"", 'layout = "auto"'),
+    (
+        "subscription",
+        "layout = '{series}/{volume}'",
+        f"layout is '{{series}}/{{volume}}', which {NEXT_VERSION}",
+        '"auto"',
+    ),
+    ("subscription", "archives = 'copi'", "[[subscription]] archives is 'copi', not \"ignore\"", '"ignore"'),
+    ("subscription", "archives = 'copy'", f"[[subscription]] archives is 'copy', which {NEXT_VERSION}", '"ignore"'),
+    ("subscription", "existing = 'adobt'", "[[subscription]] existing is 'adobt', not \"keep\"", '"keep"'),
+    ("subscription", "existing = []", '[[subscription]] existing is a list, not "keep"', '"keep"'),
+    ("subscription", "existing = 'adopt'", f"[[subscription]] existing is 'adopt', which {NEXT_VERSION}", '"keep"'),
+    ("subscription", "existing = 'replace'", f"existing is 'replace', which {NEXT_VERSION}", '"keep"'),
+    ("subscription", "language = 'ja'", f"[[subscription]] language {NEXT_VERSION}", "take it out"),
+    ("subscription", "language = 1", "[[subscription]] language is 1, not a text", 'language = "ja"'),
+    ("subscription", "reading_direction = 'rtl'", f"[[subscription]] reading_direction {NEXT_VERSION}", "take it out"),
+    ("subscription", "series = 'X'", f"[[subscription]] series {NEXT_VERSION}", "take it out"),
+    ("subscription", "library = '{series}.cbz'", "[[subscription]] library lacks {volume}", "{series}/{volume}.cbz"),
+    (
+        "subscription",
+        "library = '{volume}.zip'",
+        "library is '{volume}.zip', not a name that ends with .cbz",
+        "{volume}",
+    ),
+    ("subscription", "library = '{volme}.cbz'", "library uses the unknown field {volme}", "did you mean {volume}?"),
+    (
+        "subscription",
+        "library = '{x}/{volume}.cbz'",
+        "library uses the unknown field {x}",
+        "known are {series}, {volume}",
+    ),
+    (
+        "subscription",
+        "library = '{volume:3}.cbz'",
+        "library uses the unknown field {volume:3}",
+        "did you mean {volume}?",
+    ),
+    *(
+        (
+            "subscription",
+            f"library = '{{{field}}}/{{volume}}.cbz'",
+            f"library uses the field {{{field}}}, which",
+            "use {series}",
+        )
+        for field in ("number", "chapter", "subscription", "parent", "ext")
+    ),
+    ("subscription", "library = '{volume.cbz'", "library is '{volume.cbz', not a template", "{series}/{volume}.cbz"),
+    ("subscription", "library = '/{volume}.cbz'", "library is '/{volume}.cbz', not a relative path", "{volume}"),
+    ("subscription", "library = '../{volume}.cbz'", "library is '../{volume}.cbz', not a relative path", "{volume}"),
+]
+
+
+@pytest.mark.parametrize(("section", "line", "message", "fix"), WRONG, ids=[f"{row[0]} {row[1][:60]}" for row in WRONG])
+def test_a_wrong_value_is_one_line_that_names_the_key_and_the_right_form(
+    section: str, line: str, message: str, fix: str
+) -> None:
+    error = refused(with_line(section, line))
+    assert error.message.startswith("pagebind.toml: ")
+    assert message in error.message
+    assert fix in error.fix
+    assert error.path == "pagebind.toml"
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "fix"),
+    [
+        ("[source\n", "is not valid TOML: ", "quotes"),
+        ("[source]\nurl = alist\n", "is not valid TOML: Invalid value (at line 2, column 7)", "quotes"),
+        ("[source]\nurl = ", "is not valid TOML: Invalid value (at line 2, the last one)", "quotes"),
+        ("a = " + "[" * 5000, "is not valid TOML: ", "quotes"),
+        ("a = " + "1" * 5000, "is not valid TOML: ", "quotes"),
+        ("", "[source] url is missing", 'add url = "https://alist.example.org", or set PAGEBIND_SOURCE_URL'),
+        (MINIMAL.replace('url = "file', '# "file'), "[store] url is missing", "PAGEBIND_STORE_URL"),
+        (MINIMAL.replace("path", "# path"), "[[subscription]] path is missing", 'add path = "/comics"'),
+        (MINIMAL.split("[[", maxsplit=1)[0], "there is no [[subscription]]", "[[subscription]]"),
+        (MINIMAL.replace("[[subscription]]", "[subscription]"), "subscription is not a list of tables", "[["),
+        (MINIMAL.replace("[source]", "[sorce]"), "unknown section [sorce]", "did you mean source?"),
+        (MINIMAL.replace("[source]", "[[source]]"), "source is a list, not a section", "write [source]"),
+        ("interval = '1m'\n" + MINIMAL, "interval stands outside of any section", "below [poll]"),
+        ("nonsense = 1\n" + MINIMAL, "nonsense stands outside of any section", "[section]"),
+        (
+            MINIMAL + '[[subscription]]\npath = "/comics/"\n',
+            "[[subscription]] 2: path '/comics' is subscribed twice",
+            "take one",
+        ),
+        (MINIMAL + "[[subscription]]\nlayuot = 'auto'\n", "unknown key layuot in [[subscription]] 2", "layout"),
+        (with_line("source", "'a\\nb' = 1"), "unknown key a\\nb in [source]", "known are"),
+        (with_line("source", '"a\\nb" = 1'), "unknown key 'a\\nb' in [source]", "known are"),
+    ],
+)
+def test_a_wrong_file_is_one_line(text: str, message: str, fix: str) -> None:
+    error = refused(text)
+    assert message in error.message
+    assert fix in error.fix
+
+
+def test_a_tilde_is_refused_with_what_it_means() -> None:
+    for url in ("~/pb", "file://~/pb", "file:///~/pb", "file:~/pb"):
+        error = refused(with_line("store", f"url = '{url}'"), {"HOME": "/home/ann"})
+        assert "~, which is not expanded" in error.message
+        assert error.fix == "write file:///home/ann/pb"
+
+
+@pytest.mark.parametrize(
+    ("written", "folder"),
+    [
+        ("file:///srv/a%20b%25", "/srv/a b%"),
+        ("file:/srv/x", "/srv/x"),
+        ("/srv/x/", "/srv/x"),
+        ("/srv/a b%20?#", "/srv/a b%20?#"),
+        ("//srv/x", "/srv/x"),
+        ("/書庫/第　1", "/書庫/第　1"),
+        ("file:///書庫", "/書庫"),
+    ],
+)
+def test_folders(written: str, folder: str) -> None:
+    settings = parse(with_line("store", f"url = '{written}'"), {}, "x")
+    assert str(settings.store.work_folder) == folder
+    assert str(settings.store.library_folder) == f"{folder}/library"
+    assert settings.store.url.startswith("file:///")
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ('"10m"', 600),
+        ('"24h"', 86_400),
+        ('"1h30m"', 5400),
+        ('"0s"', 0),
+        ('"2d"', 172_800),
+        ("0", 0),
+        ('"0"', 0),
+        ('"1.5h"', 5400),
+    ],
+)
+def test_durations(written: str, seconds: float) -> None:
+    assert value_of("bind", f"settle = {written}") == seconds
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [
+        ('"5M"', 5_000_000),
+        ('"500k"', 500_000),
+        ('"1G"', 10**9),
+        ('"2Mi"', 2 * 2**20),
+        ('"1.5kB"', 1500),
+        ("0", 0),
+        ('"12"', 12),
+    ],
+)
+def test_sizes(written: str, size: int) -> None:
+    assert value_of("source", f"bandwidth = {written}") == size
+
+
+@pytest.mark.parametrize("path", ["/", "/漫画　全巻", "/a b/c#d?e%20+&'\"", "/@x"])
+def test_paths_on_the_server_are_taken_as_they_are(path: str) -> None:
+    escaped = path.replace('"', '\\"')
+    assert value_of("subscription", f'path = "{escaped}"') == path
+
+
+def test_a_byte_order_mark_is_no_error() -> None:
+    assert parse("\ufeff" + MINIMAL, {}, "x") == parse(MINIMAL, {}, "x")
+
+
+# --- credentials ---
+
+
+@pytest.mark.parametrize("key", ["token", "password", "otp_secret"])
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (f"'alist-{CANARY}'", "is no reference, and a secret itself is never written in this file"),
+        (f"'$ALIST_{CANARY}'", "is no reference, and a secret itself is never written in this file"),
+        (f"'env:alist-{CANARY}'", "is an env: reference without the name of a variable"),
+        (f"'file:{CANARY}'", "is a file: reference without an absolute path"),
+        (f"'gcp:{CANARY}'", f"refers to gcp:, which {NEXT_VERSION}"),
+        (f"'aws:{CANARY}'", f"refers to aws:, which {NEXT_VERSION}"),
+        (f"['{CANARY}']", "is a list, not a reference to a secret"),
+        (f"{{ x = '{CANARY}' }}", "is a table, not a reference to a secret"),
+        ("''", "is no reference"),
+    ],
+)
+def test_a_secret_in_the_file_is_refused_and_never_shown(key: str, written: str, message: str) -> None:
+    error = refused(with_line("source", f"{key} = {written}"))
+    assert f"[source] {key} {message}" in error.message
+    assert re.search("env:|file:/", error.fix)
+
+
+def test_a_folder_password_in_the_file_is_refused_and_never_shown() -> None:
+    assert "password is no reference" in refused(with_line("subscription", f"password = '{CANARY}'")).message
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("source", f"url = 'https://ann:{CANARY}@alist.example.org'"),
+        ("source", f"url = 'https://ann:p/{CANARY}@alist.example.org'"),
+        ("source", f"url = 'ann:{CANARY}@alist.example.org'"),
+        ("source", f"url = 'alist-{CANARY}'"),
+        ("source", f"url = 'https://a/?sign={CANARY}'"),
+        ("source", f"headers = {{ Cookie = '{CANARY}\\n' }}".replace("'", '"')),
+        ("source", f"headers = {{ Cookie = ['{CANARY}'] }}"),
+        ("source", f"headers = {{ Authorization = '{CANARY}' }}"),
+        ("source", f"headers = '{CANARY}'"),
+        ("source", f"tokn = '{CANARY}'"),
+        ("store", f"token = 'alist-{CANARY}'"),
+        ("store", f"url = 's3://key:{CANARY}@bucket'"),
+        ("subscription", f"path = 'https://a/comics?sign={CANARY}'"),
+        ("poll", f"interval = 'openlist-{CANARY}'"),
+    ],
+)
+def test_credentials_in_the_wrong_place_are_not_shown(section: str, line: str) -> None:
+    refused(with_line(section, line))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message", "fix"),
+    [
+        ("token = 'env:T'\nusername = 'ann'", "[source] token and [source] username are set together", "leave either"),
+        ("token = 'env:T'\notp_secret = 'env:O'", "[source] token and [source] otp_secret are set together", "leave"),
+        ("username = 'ann'", "[source] username set without password", "password ="),
+        ("password = 'env:P'", "[source] password set without username", "username ="),
+        ("otp_secret = 'env:O'", "[source] otp_secret set without username and password", "username ="),
+    ],
+)
+def test_credentials_that_do_not_fit_together(lines: str, message: str, fix: str) -> None:
+    error = refused(with_line("source", lines))
+    assert message in error.message
+    assert fix in error.fix
+
+
+def test_settings_show_neither_headers_nor_secrets() -> None:
+    text = with_line("source", f"headers = {{ Cookie = '{CANARY}' }}")
+    settings = parse(text, {"PAGEBIND_SOURCE_TOKEN": f"alist-{CANARY}"}, "x")
+    assert settings.source.headers == {"Cookie": CANARY}
+    assert settings.source.token == "env:PAGEBIND_SOURCE_TOKEN"
+    assert CANARY not in repr(settings)
+
+
+# --- the environment ---
+
+
+def test_the_environment_goes_before_the_file() -> None:
+    env = {
+        "PAGEBIND_SOURCE_URL": "http://nas:5244/",
+        "PAGEBIND_SOURCE_CONCURRENCY": "16",
+        "PAGEBIND_SOURCE_LIST_PER_SECOND": "0.5",
+        "PAGEBIND_SOURCE_BANDWIDTH": "2000",
+        "PAGEBIND_STORE_URL": "/data",
+        "PAGEBIND_STORE_LIBRARY": "file:///books",
+        "PAGEBIND_POLL_INTERVAL": "1h",
+        "PAGEBIND_BIND_SETTLE": "0",
+        "PAGEBIND_BIND_KEEP_PAGES": "Yes",
+        "PAGEBIND_CONFIG": "elsewhere.toml",
+        "PATH": "/bin",
+    }
+    settings: Settings = parse(MINIMAL, env, "x")
+    source = settings.source
+    assert (source.url, source.concurrency, source.list_per_second, source.bandwidth) == (
+        "http://nas:5244",
+        16,
+        0.5,
+        2000,
+    )
+    assert (settings.store.url, settings.store.library) == ("file:///data", "file:///books")
+    assert (settings.poll.interval, settings.bind.settle, settings.bind.keep_pages) == (3600, 0, True)
+    assert settings == parse(MINIMAL.replace('url = "https', '# "https'), env, "x")
+
+
+@pytest.mark.parametrize(
+    ("held", "kept"),
+    [
+        (f"alist-{CANARY}", "env:PAGEBIND_SOURCE_TOKEN"),
+        ("", "env:PAGEBIND_SOURCE_TOKEN"),
+        ("env:OTHER", "env:OTHER"),
+        ("file:/run/secrets/t", "file:/run/secrets/t"),
+    ],
+)
+def test_a_secret_in_the_environment_is_kept_as_a_reference(held: str, kept: str) -> None:
+    text = with_line("source", "token = 'env:ALIST_TOKEN'")
+    assert parse(text, {"PAGEBIND_SOURCE_TOKEN": held}, "x").source.token == kept
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message", "fix"),
+    [
+        ("PAGEBIND_SOURCE_CONCURRENCY", "many", "PAGEBIND_SOURCE_CONCURRENCY is 'many', not a whole number", "=8"),
+        ("PAGEBIND_SOURCE_LIST_PER_SECOND", "nan", "PAGEBIND_SOURCE_LIST_PER_SECOND is 'nan', not a number", "=5"),
+        ("PAGEBIND_BIND_KEEP_PAGES", "maybe", "PAGEBIND_BIND_KEEP_PAGES is 'maybe', not true or false", "=false"),
+        ("PAGEBIND_BIND_SETTLE", "10", "PAGEBIND_BIND_SETTLE is '10', not a time", "PAGEBIND_BIND_SETTLE=10m"),
+        ("PAGEBIND_STORE_LIBRARY", "", "PAGEBIND_STORE_LIBRARY is '', not a text", "PAGEBIND_STORE_LIBRARY=file:///"),
+        ("PAGEBIND_STORE_URL", "gs://x", "PAGEBIND_STORE_URL is on gs://", "PAGEBIND_STORE_URL=file:///"),
+        ("PAGEBIND_SOURCE_TOKEN", f"gcp:{CANARY}", "PAGEBIND_SOURCE_TOKEN refers to gcp:", "env:NAME"),
+        (
+            "PAGEBIND_SOURCE_TOKN",
+            CANARY,
+            "unknown variable PAGEBIND_SOURCE_TOKN",
+            "did you mean PAGEBIND_SOURCE_TOKEN?",
+        ),
+        ("PAGEBIND_BIND_SETTEL", "1m", "unknown variable PAGEBIND_BIND_SETTEL", "did you mean PAGEBIND_BIND_SETTLE?"),
+        ("PAGEBIND_SOURCE_HEADERS", CANARY, "PAGEBIND_SOURCE_HEADERS cannot be set in the environment", "file"),
+        ("PAGEBIND_SUBSCRIPTION_PATH", "/x", "PAGEBIND_SUBSCRIPTION_PATH cannot be set in the environment", "file"),
+    ],
+)
+def test_a_wrong_variable_is_named(name: str, value: str, message: str, fix: str) -> None:
+    error = refused(MINIMAL, {name: value})
+    assert error.message.startswith(message)
+    assert fix in error.fix
+
+
+def test_credentials_of_file_and_environment_that_do_not_fit_name_both() -> None:
+    error = refused(with_line("source", "token = 'env:T'"), {"PAGEBIND_SOURCE_USERNAME": "ann"})
+    assert "[source] token and PAGEBIND_SOURCE_USERNAME are set together" in error.message

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pagebind.config import Patterns, parse
+
+HEAD = '[source]\nurl = "https://a"\n[store]\nurl = "/srv/x"\n'
+
+
+@pytest.mark.parametrize(
+    ("path", "is_dir", "excluded"),
+    [
+        ("raw", True, True),
+        ("raw", False, False),
+        ("A/RAW", True, True),
+        ("A/raw/001.jpg", False, True),
+        ("A/zz_Credits.png", False, True),
+        ("A/zz_credits_keep.png", False, False),
+        ("top.jpg", False, True),
+        ("A/top.jpg", False, False),
+        ("Ärger/x", False, True),
+        ("A/001.jpg", False, False),
+    ],
+)
+def test_exclude_is_gitignore_relative_to_the_path_and_without_case(path: str, is_dir: bool, excluded: bool) -> None:
+    exclude = '["Raw/", "ZZ_credits*", "!zz_credits_keep.png", "/top.jpg", "äRGER/"]'
+    settings = parse(f'{HEAD}[[subscription]]\npath = "/comics"\nexclude = {exclude}\n', {}, "x")
+    assert settings.subscriptions[0].excluded(path, is_dir=is_dir) is excluded
+
+
+def test_patterns_compare_by_what_was_written() -> None:
+    assert Patterns(("a",)) == Patterns(("a",))
+    assert Patterns(("a",)) != Patterns(("b",))
+    assert not Patterns().match("anything", is_dir=False)
+
+
+@pytest.mark.parametrize(
+    ("path", "subscribed"),
+    [
+        ("/comics", "/comics"),
+        ("/comics/A/1", "/comics"),
+        ("/comics/manga", "/comics/manga"),
+        ("/comics/manga/B", "/comics/manga"),
+        ("/comics/mangas", "/comics"),
+        ("/comicsx", None),
+        ("/", None),
+    ],
+)
+def test_the_longest_path_owns(path: str, subscribed: str | None) -> None:
+    text = HEAD + '[[subscription]]\npath = "/comics"\n[[subscription]]\npath = "/comics/manga"\n'
+    owner = parse(text, {}, "x").subscription_for(path)
+    assert (owner.path if owner else None) == subscribed
+
+
+def test_the_root_covers_everything() -> None:
+    owner = parse(HEAD + '[[subscription]]\npath = "/"\n', {}, "x").subscription_for("/a/b")
+    assert owner is not None
+    assert owner.path == "/"
+
+
+def test_a_plain_configuration_imports_neither_pathspec_nor_difflib_nor_platformdirs() -> None:
+    text = HEAD + '[[subscription]]\npath = "/"\n'
+    code = (
+        "import sys; from pagebind.config import parse; assert 'tomllib' not in sys.modules; "
+        f"parse({text!r}, {{}}, 'x'); print({{'pathspec', 'difflib', 'platformdirs'}} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
