@@ -406,6 +406,7 @@ def test_a_byte_order_mark_is_no_error() -> None:
         (f"['{CANARY}']", "is a list, not a reference to a secret"),
         (f"{{ x = '{CANARY}' }}", "is a table, not a reference to a secret"),
         ("''", "is no reference"),
+        ("true", "is true or false, not a reference to a secret"),
     ],
 )
 def test_a_secret_in_the_file_is_refused_and_never_shown(key: str, written: str, message: str) -> None:
