@@ -115,14 +115,21 @@ def _shape_of_all(names: Sequence[str]) -> str | None:
 def _agrees(names: Sequence[str]) -> bool:
     """Whether all orders are the given one, with no two names equal in any of them.
 
-    Readers fold case to lower or to upper, which differ about ``_`` beside a letter; file systems fold more.
+    Readers fold case to lower or to upper, which differ about ``_`` beside a letter. Beyond ASCII, file systems fold
+    more, and most readers do not know the digits of other scripts.
     """
-    orders: tuple[Callable[[str], str], ...] = (str, str.lower, str.upper, str.casefold, _natural)
+    orders: list[Callable[[str], str]] = [str, str.lower, str.upper, _natural]
+    if not all(map(str.isascii, names)):
+        orders += [str.casefold, _natural_by_ascii_digits]
     return all(_increasing(list(map(order, names))) for order in orders)
 
 
 def _natural(name: str) -> str:
     return natural_key(name)[0]
+
+
+def _natural_by_ascii_digits(name: str) -> str:
+    return _NUMBER.sub(_by_value, _folded(name))
 
 
 def _increasing(keys: Sequence[str]) -> bool:

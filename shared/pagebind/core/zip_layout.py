@@ -97,6 +97,8 @@ def parse_local_header(data: bytes) -> tuple[str, int, int, int]:
     """
     if len(data) < _LOCAL.size:
         raise ValueError("too short for a local file header")
+    if not data.startswith(_LOCAL_SIGNATURE):
+        raise ValueError("not a local file header")
     *_, crc32, size, _size_again, name_length, extra_length = _LOCAL.unpack_from(data)
     length = _LOCAL.size + name_length + extra_length
     if len(data) < length:
