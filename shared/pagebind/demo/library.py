@@ -1,0 +1,66 @@
+"""The small library of the demo: what comics on a server look like, odd names included."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from typing import TYPE_CHECKING
+
+from pagebind.demo import pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+_MAKERS: Mapping[str, Callable[[str], bytes]] = {
+    "jpg": pictures.jpeg,
+    "png": pictures.png,
+    "gif": pictures.gif,
+    "webp": pictures.webp,
+}
+
+_VOLUMES: Mapping[str, tuple[str, ...]] = {
+    "One Piece/Vol 01": tuple(f"{number:03}.jpg" for number in range(1, 13)),
+    "One Piece/Vol 02": ("1.png", "2.png", "3.png", "9.gif", "10.webp"),
+    "深夜食堂/第1巻": ("封面.png", "01.jpg", "02.jpg", "03.jpg"),
+    "Akira/Vol 1": ("cover.png", "001.jpg", "002.jpg", "003.jpg"),
+    "Berserk/Vol 3/jpg": ("001.png", "002.png", "003.png"),
+}
+_LOOSE = "Akira/poster.png"
+_ARCHIVE = "Berserk/Berserk v02.cbz"
+_WEBP_AS_JPEG = "Akira/Vol 1/004.jpg"
+
+_ODD_FOLDER = "100% Cotton/Vol 1 #2"
+_ODD_NAMES = ("50%1.png", "50%2.png", "a+b & c.png", "it's 😀.png")
+_NOT_ON_WINDOWS = ('who? "me".png',)
+
+
+def demo_pages() -> dict[str, bytes]:
+    """Every picture that belongs into a book, by its path in the library: each another one, all valid."""
+    odd = _ODD_NAMES + (_NOT_ON_WINDOWS if os.name != "nt" else ())
+    volumes = {**_VOLUMES, _ODD_FOLDER: odd}
+    paths = [f"{folder}/{name}" for folder, names in volumes.items() for name in names]
+    pages = {path: _MAKERS[path.rpartition(".")[2]](path) for path in paths}
+    return {**pages, _WEBP_AS_JPEG: pictures.webp(_WEBP_AS_JPEG)}
+
+
+def write_demo_library(folder: Path) -> None:
+    """Write six volumes, an archive beside one and a loose picture beside another below ``folder``.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    others = {_LOOSE: pictures.png(_LOOSE), _ARCHIVE: _archive()}
+    for path, data in {**demo_pages(), **others}.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+
+
+def _archive() -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for number in range(1, 4):
+            archive.writestr(f"{number:03}.png", pictures.png(f"{_ARCHIVE}/{number}"))
+    return data.getvalue()
