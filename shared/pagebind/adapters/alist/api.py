@@ -1,0 +1,176 @@
+"""Calls of the JSON API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+
+import msgspec
+
+from pagebind.adapters.alist import envelope
+from pagebind.adapters.alist.envelope import Answer, Endpoint, Envelope, Refusal, Remedy
+from pagebind.adapters.alist.http import NoAnswer, host_of
+from pagebind.adapters.alist.login import Credentials, Login, Session, one_time_code
+from pagebind.adapters.alist.rates import Rate
+from pagebind.adapters.alist.retries import retry_after, with_retries
+from pagebind.errors import AuthRefused, ServerUnreachable
+
+if TYPE_CHECKING:
+    from pagebind.adapters.alist.http import Connections, Headers, Reply
+    from pagebind.adapters.alist.limits import Limits
+    from pagebind.ports.clock import Clock
+
+T = TypeVar("T")
+
+USER_AGENT: Final = "pagebind"
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One endpoint and what it answers."""
+
+    endpoint: Endpoint
+    method: str
+    target: str
+    decoder: msgspec.json.Decoder[Envelope[T]]
+
+
+LOGIN: Final = Call(Endpoint.LOGIN, "POST", "/api/auth/login", msgspec.json.Decoder(Envelope[envelope.LoginData]))
+ME: Final = Call(Endpoint.ME, "GET", "/api/me", msgspec.json.Decoder(Envelope[envelope.MeData]))
+SETTINGS: Final = Call(
+    Endpoint.SETTINGS, "GET", "/api/public/settings", msgspec.json.Decoder(Envelope[envelope.SettingsData])
+)
+STORAGES: Final = Call(
+    Endpoint.STORAGES,
+    "GET",
+    "/api/admin/storage/list?page=1&per_page=0",
+    msgspec.json.Decoder(Envelope[envelope.StoragesData]),
+)
+LIST: Final = Call(Endpoint.LIST, "POST", "/api/fs/list", msgspec.json.Decoder(Envelope[envelope.ListData]))
+GET: Final = Call(Endpoint.GET, "POST", "/api/fs/get", msgspec.json.Decoder(Envelope[envelope.GetData]))
+
+_LIMITED: Final = frozenset({Endpoint.LIST, Endpoint.GET})
+
+
+class Api:
+    """Asks, as one account, with retries and the one new login that a refused token allows."""
+
+    def __init__(
+        self,
+        server_url: str,
+        credentials: Credentials,
+        connections: Connections,
+        *,
+        clock: Clock,
+        client_id: str,
+        limits: Limits,
+    ) -> None:
+        self._url = server_url
+        self._server = host_of(server_url)
+        self._connections = connections
+        self._clock = clock
+        self._attempts = limits.attempts
+        self._rate = Rate(limits.list_per_second, clock)
+        self._session = Session(credentials, self._log_in)
+        self._headers: Headers = [
+            ("User-Agent", USER_AGENT),
+            ("Accept", "application/json"),
+            ("Accept-Encoding", "gzip"),
+            ("Client-Id", client_id),
+        ]
+
+    def anonymously(self, call: Call[T]) -> T:
+        """The answer to a call that needs no credentials. Raises: Refusal."""
+        return with_retries(lambda: self._ask(call, None, ""), attempts=self._attempts)
+
+    def ask(self, call: Call[T], body: dict[str, Any] | None = None) -> T:
+        """The answer to a call; ``body`` holds ``path`` and the folder's ``password`` where the call is about one.
+
+        Raises:
+            Refusal: any other answer.
+            ConfigError: a secret cannot be had.
+        """
+        with self._session.first_alone():
+            try:
+                return with_retries(lambda: self._ask_as_account(call, body), attempts=self._attempts)
+            except Refusal as refusal:
+                if isinstance(refusal.error, AuthRefused):
+                    self._session.end(refusal.error)
+                raise
+
+    def _ask_as_account(self, call: Call[T], body: dict[str, Any] | None) -> T:
+        token = self._session.token()
+        try:
+            return self._ask(call, body, token)
+        except Refusal as refusal:
+            another = self._session.renew(token) if refusal.remedy is Remedy.LOGIN else None
+            if another is None:
+                raise
+        return self._ask(call, body, another)
+
+    def _log_in(self, login: Login) -> str:
+        body = {"username": login.username, "password": login.password_secret()}
+        if login.otp_secret is not None:
+            body["otp_code"] = one_time_code(login.otp_secret(), self._clock.now())
+        return self._ask(LOGIN, body, "").token
+
+    def _ask(self, call: Call[T], body: dict[str, Any] | None, token: str) -> T:
+        if call.endpoint in _LIMITED:
+            self._rate.take()
+        headers = [*self._headers, ("Authorization", token)] if token else self._headers.copy()
+        content = None
+        if body is not None:
+            content = msgspec.json.encode(body)
+            headers.append(("Content-Type", "application/json"))
+        try:
+            reply = self._connections.exchange(call.method, self._url + call.target, headers, content)
+            try:
+                return self._value(call, reply, body or {}, token)
+            finally:
+                reply.close()
+        except NoAnswer as failure:
+            raise Refusal(_unreachable(self._server, failure), Remedy.AGAIN) from None
+
+    def _value(self, call: Call[T], reply: Reply, body: dict[str, Any], token: str) -> T:
+        content = reply.read()
+        try:
+            opened = call.decoder.decode(content)
+        except (msgspec.MsgspecError, UnicodeError):
+            loose = envelope.open_envelope(content)
+            page = envelope.tolerant_listing(loose.data) if loose and call.endpoint is Endpoint.LIST else None
+            if loose is None or (page is None and loose.code == envelope.OK):
+                raise self._refusal(call, reply, None, body, token) from None
+            # A listing of the right form is what this call answers: T is ListData here.
+            opened = Envelope(code=loose.code, message=loose.message, data=cast("T | None", page))
+        if opened.code == envelope.OK and opened.data is not None:
+            return opened.data
+        raise self._refusal(call, reply, opened, body, token)
+
+    def _refusal(
+        self, call: Call[T], reply: Reply, opened: Envelope[Any] | None, body: dict[str, Any], token: str
+    ) -> Refusal:
+        secrets = (token, body.get("password", ""), body.get("otp_code", ""))
+        words = envelope.safe_words(opened.message if opened.code != envelope.OK else "", *secrets) if opened else ""
+        if location := reply.header("Location"):
+            words = host_of(location)
+        return envelope.judge(
+            call.endpoint,
+            Answer(
+                server=self._server,
+                path=body.get("path"),
+                status=reply.status,
+                content_type=reply.content_type,
+                code=opened.code if opened else None,
+                words=words,
+                retry_after=retry_after(reply.header("Retry-After"), self._clock.now()),
+            ),
+        )
+
+
+def _unreachable(server: str, failure: NoAnswer) -> ServerUnreachable:
+    if failure.connected:
+        return ServerUnreachable(f"{server} gave no whole answer: {failure.reason}", fix="look at the server's own log")
+    return ServerUnreachable(
+        f"{server} cannot be reached: {failure.reason}",
+        fix="check [source] url, that the server runs, and the network between",
+    )

@@ -1,0 +1,151 @@
+"""An Alist or OpenList server as a `pagebind.ports.source.Source`."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pagebind.adapters.alist import api, links
+from pagebind.adapters.alist.download import make_downloads
+from pagebind.adapters.alist.envelope import FORBIDDEN, Refusal, safe_words
+from pagebind.adapters.alist.http import Connections
+from pagebind.adapters.alist.limits import Limits
+from pagebind.adapters.alist.listing import PER_PAGE, list_folder
+from pagebind.adapters.alist.login import Credentials, Guest
+from pagebind.adapters.alist.once import Once
+from pagebind.adapters.alist.redirects import RedirectPolicy, resolve
+from pagebind.ports.source import Account, Download, Drive, ServerInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pagebind.adapters.alist.envelope import ListData, MeData
+    from pagebind.adapters.alist.http import BaseTransport
+    from pagebind.core.model import Item
+    from pagebind.ports.clock import Clock
+
+_ADMIN_ROLE = 2
+
+_Items = list["Item"]  # `list` is a method below
+
+
+class AlistSource:
+    """One server, seen by one account.
+
+    Alist 3.30 to 3.63 and OpenList 4.x. Nothing is asked before the first call; the account's base path is asked for at
+    the first download, what server it is at the first download of a path with ``%``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        credentials: Credentials,
+        *,
+        clock: Clock,
+        client_id: str,
+        limits: Limits | None = None,
+        transport: BaseTransport | None = None,
+    ) -> None:
+        """Prepare a source.
+
+        Args:
+            url: of the server, http or https, with the path below which it is served, if any.
+            credentials: a static token, a login, or a guest.
+            clock: for rates and one-time codes.
+            client_id: a name for this installation that never changes: newer Alists count devices by it.
+            limits: rates and time-outs.
+            transport: instead of real connections; its hosts are then not resolved.
+        """
+        limits = limits or Limits()
+        self._url = url.rstrip("/")
+        self._guest = isinstance(credentials, Guest)
+        self._connections = Connections(limits, transport)
+        self._api = api.Api(self._url, credentials, self._connections, clock=clock, client_id=client_id, limits=limits)
+        self._downloads = make_downloads(
+            self._connections,
+            RedirectPolicy(resolve if transport is None else None),
+            clock,
+            limits,
+            link=self._link,
+            fresh_sign=self._fresh_sign,
+        )
+        self._server = Once(self._ask_server)
+        self._account = Once(self._ask_account)
+
+    def server(self) -> ServerInfo:
+        """See `Source.server`."""
+        return self._server.get()
+
+    def account(self) -> Account:
+        """See `Source.account`."""
+        return self._account.get()
+
+    def list(self, path: str, *, password: str = "", refresh: bool = False) -> _Items:
+        """See `Source.list`, and `list_folder` for what is left out."""
+
+        def ask(page: int, refresh_now: bool) -> ListData:
+            body = {"path": path, "password": password, "page": page, "per_page": PER_PAGE, "refresh": refresh_now}
+            return self._api.ask(api.LIST, body)
+
+        with _typed():
+            return list_folder(ask, path, refresh=refresh)
+
+    def download(self, wanted: Download) -> Iterator[bytes]:
+        """See `Source.download`. Without a sign the bare link is tried first: it costs the drive nothing."""
+        return self._downloads.stream(wanted)
+
+    def redirect_target(self, wanted: Download) -> str | None:
+        """See `Source.redirect_target`. Raises as `download` does."""
+        return self._downloads.redirect_target(wanted)
+
+    def drives(self) -> _Drives | None:
+        """See `Source.drives`."""
+        with _typed():
+            try:
+                answer = self._api.ask(api.STORAGES)
+            except Refusal as refusal:
+                if refusal.code == FORBIDDEN:
+                    return None
+                raise
+        return [Drive(row.mount_path, row.driver, safe_words(row.status)) for row in answer.content or []]
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._connections.close()
+
+    def _ask_server(self) -> ServerInfo:
+        with _typed():
+            answer = self._api.anonymously(api.SETTINGS)
+        return links.server_info(answer.version, answer.ignore_direct_link_params)
+
+    def _ask_account(self) -> Account:
+        with _typed():
+            answer = self._api.ask(api.ME)
+        return Account(
+            username=answer.username, base_path=answer.base_path or "/", admin=_is_admin(answer), guest=self._guest
+        )
+
+    def _link(self, wanted: Download, sign: str) -> str:
+        path = links.absolute(self.account().base_path, wanted.path)
+        return links.link(self._url, path, sign, twice="%" in path and links.percent_twice(self.server()))
+
+    def _fresh_sign(self, wanted: Download) -> str:
+        with _typed():
+            return self._api.ask(api.GET, {"path": wanted.path, "password": wanted.password}).sign or ""
+
+
+_Drives = list[Drive]
+
+
+@contextmanager
+def _typed() -> Iterator[None]:
+    """Let errors out as what they are."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise refusal.error from None
+
+
+def _is_admin(answer: MeData) -> bool:
+    roles = answer.role if isinstance(answer.role, list) else [answer.role]
+    return _ADMIN_ROLE in roles or "admin" in (answer.role_names or [])

@@ -1,0 +1,317 @@
+"""Files by their ``/d/`` links."""
+
+from __future__ import annotations
+
+import random
+import re
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urljoin, urlsplit
+
+from pagebind.adapters.alist import envelope
+from pagebind.adapters.alist.api import USER_AGENT
+from pagebind.adapters.alist.envelope import Answer, Endpoint, Refusal, Remedy
+from pagebind.adapters.alist.http import NoAnswer, host_of
+from pagebind.adapters.alist.rates import Rate
+from pagebind.adapters.alist.retries import retry_after
+from pagebind.errors import PageCut, PageFailed, ServerUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pagebind.adapters.alist.http import Connections, Headers, Reply
+    from pagebind.adapters.alist.limits import Limits
+    from pagebind.adapters.alist.redirects import RedirectPolicy
+    from pagebind.ports.clock import Clock
+    from pagebind.ports.source import Download
+
+_PARTIAL: Final = 206
+_NOT_IN_RANGE: Final = 416
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS: Final = 5
+_MOST_IDLE: Final = 3
+"""Resumes in a row that brought nothing."""
+_MOST_RESUMES: Final = 16
+_LARGEST_ERROR: Final = 64 * 1024
+"""Bytes; an error in disguise is smaller, a larger body is a file."""
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_ONLY_HERE: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
+"""Headers that no other host gets."""
+_OURS: Final = frozenset({"accept-encoding", "range", "if-range", "host", "connection", "content-length"})
+
+
+@dataclass(frozen=True, slots=True)
+class Downloads:
+    """What all downloads of a source share.
+
+    Attributes:
+        link: gives the link of a file under a sign.
+        fresh_sign: gives a new sign by `fs/get`; both may raise what the API raises.
+    """
+
+    connections: Connections
+    policy: RedirectPolicy
+    clock: Clock
+    started: Rate
+    bandwidth: Rate
+    link: Callable[[Download, str], str]
+    fresh_sign: Callable[[Download], str]
+
+    def stream(self, wanted: Download) -> Iterator[bytes]:
+        """The file's bytes, see `pagebind.ports.source.Source.download`."""
+        return _Transfer(self, wanted).chunks()
+
+    def redirect_target(self, wanted: Download) -> str | None:
+        """The host that the link leads to, or None."""
+        return _Transfer(self, wanted).first_hop()
+
+
+def make_downloads(
+    connections: Connections,
+    policy: RedirectPolicy,
+    clock: Clock,
+    limits: Limits,
+    *,
+    link: Callable[[Download, str], str],
+    fresh_sign: Callable[[Download], str],
+) -> Downloads:
+    """Downloads under the given limits."""
+    return Downloads(
+        connections=connections,
+        policy=policy,
+        clock=clock,
+        started=Rate(limits.downloads_per_second, clock),
+        bandwidth=Rate(limits.bandwidth, clock, burst=limits.bandwidth / 4),
+        link=link,
+        fresh_sign=fresh_sign,
+    )
+
+
+class _Transfer:
+    """One file on its way, over as many requests as it takes."""
+
+    def __init__(self, shared: Downloads, wanted: Download) -> None:
+        self._shared = shared
+        self._wanted = wanted
+        self._sign = wanted.sign
+        self._renewed = False
+        self._have = 0
+        self._length: int | None = None
+        self._etag = ""
+        self._resumes = 0
+        self._idle = 0
+
+    def chunks(self) -> Iterator[bytes]:
+        limit = self._wanted.size + 1
+        while True:
+            before = self._have
+            try:
+                reply = self._open()
+                if reply is None:
+                    return
+                with closing(reply):
+                    for chunk in reply.chunks():
+                        part = chunk[: limit - self._have]
+                        self._have += len(part)
+                        self._shared.bandwidth.take(len(part))
+                        yield part
+                        if self._have >= limit:
+                            return
+                if self._have >= self._wanted.size or self._length == 0:
+                    return
+                reason = "the body ended early"
+            except NoAnswer as failure:
+                reason = failure.reason
+            self._rest(reason, progress=self._have > before)
+
+    def first_hop(self) -> str | None:
+        try:
+            with closing(self._with_sign(self._first_answer)) as reply:
+                return host_of(reply.header("Location")) if reply.status in _REDIRECTS else None
+        except NoAnswer as failure:
+            raise self._unreachable(failure) from None
+
+    def _rest(self, reason: str, *, progress: bool) -> None:
+        """Wait before a resume. Raises: PageCut when it is no use."""
+        self._resumes += 1
+        self._idle = 0 if progress else self._idle + 1
+        if self._idle > _MOST_IDLE or self._resumes > _MOST_RESUMES:
+            raise self._cut(f"{reason}; asking for the rest did not help")
+        if not progress:
+            self._shared.clock.wait(0.25 * 2**self._idle * random.uniform(0.5, 1.0))  # noqa: S311  # spreads load, keeps no secret
+
+    def _open(self) -> Reply | None:
+        """The file from ``_have`` on; None if it ends there."""
+        try:
+            reply = self._with_sign(self._file)
+        except NoAnswer as failure:
+            if self._have == 0 and not failure.connected:
+                raise self._unreachable(failure) from None
+            raise
+        if self._have == 0:
+            self._length = _number(reply.header("Content-Length"))
+            self._etag = reply.header("ETag")
+            return reply
+        try:
+            whole = self._check_range(reply)
+        except PageCut:
+            reply.close()
+            raise
+        if whole:
+            reply.close()
+            return None
+        return reply
+
+    def _check_range(self, reply: Reply) -> bool:
+        """Whether the answer to a resume says that nothing is left. Raises: PageCut: it is not the rest."""
+        if reply.status == _NOT_IN_RANGE:
+            if reply.header("Content-Range") == f"bytes */{self._have}":
+                return True
+            raise self._cut("the server has no such range")
+        said = _CONTENT_RANGE.fullmatch(reply.header("Content-Range"))
+        if reply.status != _PARTIAL or said is None:
+            raise self._cut("the server cannot resume")
+        if int(said[1]) != self._have or (said[2] != "*" and int(said[2]) not in {self._wanted.size, self._length}):
+            raise self._cut("the server resumed another file")
+        return False
+
+    def _with_sign(self, ask: Callable[[], Reply]) -> Reply:
+        try:
+            return ask()
+        except Refusal as refusal:
+            if refusal.remedy is not Remedy.SIGN or self._renewed:
+                raise refusal.error from None
+        self._renewed = True
+        self._sign = self._shared.fresh_sign(self._wanted)
+        try:
+            return ask()
+        except Refusal as refusal:
+            raise refusal.error from None
+
+    def _file(self) -> Reply:
+        """An answer that is the file, or a part of it, as far as its head and an error in disguise can tell."""
+        url = self._shared.link(self._wanted, self._sign)
+        reply, host = self._follow(url)
+        try:
+            refusal = self._judged(reply, host)
+        except BaseException:
+            reply.close()
+            raise
+        if refusal is None:
+            return reply
+        reply.close()
+        raise refusal
+
+    def _judged(self, reply: Reply, host: str | None) -> Refusal | None:
+        good = {envelope.OK} if self._have == 0 else {envelope.OK, _PARTIAL, _NOT_IN_RANGE}
+        if reply.status in good and not _is_error_in_disguise(reply):
+            return None
+        return self._refusal(reply, host, Endpoint.LINK if host is None else Endpoint.DRIVE)
+
+    def _first_answer(self) -> Reply:
+        self._shared.started.take()
+        url = self._shared.link(self._wanted, self._sign)
+        reply = self._shared.connections.exchange("GET", url, [*self._headers(foreign=False), ("Range", "bytes=0-0")])
+        if reply.status in {envelope.OK, _PARTIAL, _NOT_IN_RANGE, *_REDIRECTS} and not _is_error_in_disguise(reply):
+            return reply
+        with closing(reply):
+            raise self._refusal(reply, None, Endpoint.LINK)
+
+    def _follow(self, url: str) -> tuple[Reply, str | None]:
+        """The answer at the end of all redirects, and the host that gave it if it is another."""
+        home, here = _origin(url), url
+        self._shared.started.take()
+        for _ in range(_MOST_REDIRECTS + 1):
+            foreign = _origin(here) != home
+            try:
+                reply = self._shared.connections.exchange("GET", here, self._request_headers(foreign=foreign))
+            except NoAnswer as failure:
+                if not foreign:
+                    raise
+                raise NoAnswer(f"{host_of(here)}: {failure.reason}", connected=True) from None
+            if reply.status not in _REDIRECTS:
+                return reply, host_of(here) if foreign else None
+            with closing(reply):
+                reply.peek(_LARGEST_ERROR)
+                here = self._next_hop(here, reply.header("Location"))
+        raise self._failed(f"more than {_MOST_REDIRECTS} redirects, the last one to {host_of(here)}")
+
+    def _next_hop(self, here: str, location: str) -> str:
+        try:
+            there = urljoin(here, location)
+        except ValueError:
+            there = ""
+        self._shared.policy.check(there, path=self._wanted.path)
+        return there
+
+    def _request_headers(self, *, foreign: bool) -> Headers:
+        headers = self._headers(foreign=foreign)
+        if self._have:
+            headers.append(("Range", f"bytes={self._have}-"))
+            if self._etag and not self._etag.startswith("W/"):
+                headers.append(("If-Range", self._etag))
+        return headers
+
+    def _headers(self, *, foreign: bool) -> Headers:
+        kept = [
+            (name, value)
+            for name, value in self._wanted.headers.items()
+            if (lower := name.lower()) not in _OURS and not (foreign and lower in _ONLY_HERE)
+        ]
+        if not any(name.lower() == "user-agent" for name, _ in kept):
+            kept.append(("User-Agent", USER_AGENT))
+        return [*kept, ("Accept", "*/*"), ("Accept-Encoding", "identity")]
+
+    def _refusal(self, reply: Reply, host: str | None, endpoint: Endpoint) -> Refusal:
+        body = reply.peek(_LARGEST_ERROR)
+        opened = envelope.open_envelope(body)
+        if opened is not None:
+            words = envelope.safe_words(opened.message, self._sign)
+        else:
+            words = envelope.words_of_page(body) if endpoint is Endpoint.LINK else ""
+        return envelope.judge(
+            endpoint,
+            Answer(
+                server=host or "",
+                path=self._wanted.path,
+                status=reply.status,
+                content_type=reply.content_type,
+                code=opened.code if opened is not None else None,
+                words=words,
+                retry_after=retry_after(reply.header("Retry-After"), self._shared.clock.now()),
+            ),
+        )
+
+    def _cut(self, reason: str) -> PageCut:
+        path = self._wanted.path
+        return PageCut(f"{path}: {self._have} of {self._wanted.size} bytes came: {reason}", path=path)
+
+    def _failed(self, reason: str) -> PageFailed:
+        return PageFailed(f"{self._wanted.path}: {reason}", path=self._wanted.path)
+
+    def _unreachable(self, failure: NoAnswer) -> ServerUnreachable:
+        return ServerUnreachable(
+            f"{self._wanted.path}: the server cannot be reached: {failure.reason}",
+            fix="check [source] url, that the server runs, and the network between",
+            path=self._wanted.path,
+        )
+
+
+def _is_error_in_disguise(reply: Reply) -> bool:
+    """Whether the body is an HTML page, or an envelope that says that something went wrong."""
+    if reply.content_type == "text/html":
+        return True
+    if reply.content_type != "application/json":
+        return False
+    opened = envelope.open_envelope(reply.peek(_LARGEST_ERROR))
+    return opened is not None and opened.code != envelope.OK
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme.lower(), parts.netloc.lower()
+
+
+def _number(header: str) -> int | None:
+    return int(header) if header.isascii() and header.isdigit() else None
