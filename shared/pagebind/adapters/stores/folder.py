@@ -264,28 +264,27 @@ class FolderStore:
         if slash and not _is_key(above):
             return
         self._demand_mounted()
-        for key, entry in self._walk(self.root / above, above + slash, begins, ()):
-            with speaking_plainly(self.root, "read"):
+        with speaking_plainly(self.root, "read"):
+            for key, entry in self._walk(self.root / above, above + slash, begins, ()):
                 try:
                     found = entry.stat()
                 except FileNotFoundError:
                     continue
-            if not metadata:
-                yield _info(key, found.st_size, found, None)
-            elif described := self._described(key, Path(entry.path), found):
-                yield described
+                if not metadata:
+                    yield _info(key, found.st_size, found, None)
+                elif described := self._described(key, Path(entry.path), found):
+                    yield described
 
     def _walk(
         self, folder: Path, base: str, begins: str, above: tuple[tuple[int, int], ...]
     ) -> Iterator[tuple[str, os.DirEntry[str]]]:
         """All files in order of their keys. Folders ``above`` are not entered again, whatever links lead there."""
-        with speaking_plainly(self.root, "read"):
-            try:
-                itself = folder.stat()
-                with os.scandir(folder) as entries:
-                    named = dict(self._named(entries, begins, top=not base))
-            except (FileNotFoundError, NotADirectoryError):
-                return
+        try:
+            itself = folder.stat()
+            with os.scandir(folder) as entries:
+                named = dict(self._named(entries, begins, top=not base))
+        except (FileNotFoundError, NotADirectoryError):
+            return
         identity = (itself.st_dev, itself.st_ino)
         if identity in above:
             return
