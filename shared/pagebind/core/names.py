@@ -78,13 +78,12 @@ def book_names(ordered_names: Sequence[str]) -> list[str]:
     Args:
         ordered_names: different names, in the order that `order_pages` gives.
     """
-    shape = _shape_of_all(ordered_names)
-    if shape is not None and _safe(shape) == shape and _increasing(ordered_names):
-        return list(ordered_names)
-    safe = [_safe(name) for name in ordered_names]
-    for candidate in (safe, _padded(safe)):
-        if _agrees(candidate):
-            return candidate
+    safe = _all_safe(ordered_names)
+    if _agrees(safe):
+        return safe
+    padded = _padded(safe)
+    if _agrees(padded):
+        return padded
     width = max(_MIN_WIDTH, len(str(len(safe))))
     return [_fitted(f"{place:0{width}}_{name}") for place, name in enumerate(safe, 1)]
 
@@ -106,10 +105,10 @@ def _shape_of_all(names: Sequence[str]) -> str | None:
     Such names (``001.jpg`` to ``200.jpg``, the usual case) have numbers of equal width at equal places: every order of
     names is the plain one.
     """
-    if not names or len(names[0]) != len(names[-1]):
+    if len(set(map(len, names))) != 1:
         return None
-    shapes = {name.translate(_TO_SHAPE) for name in names}
-    return shapes.pop() if len(shapes) == 1 else None
+    shape = names[0].translate(_TO_SHAPE)
+    return shape if "".join(names).translate(_TO_SHAPE) == shape * len(names) else None
 
 
 def _agrees(names: Sequence[str]) -> bool:
@@ -118,6 +117,8 @@ def _agrees(names: Sequence[str]) -> bool:
     Readers fold case to lower or to upper, which differ about ``_`` beside a letter. Beyond ASCII, file systems fold
     more, and most readers do not know the digits of other scripts.
     """
+    if _shape_of_all(names) is not None:
+        return _increasing(names)
     orders: list[Callable[[str], str]] = [str, str.lower, str.upper, _natural]
     if not all(map(str.isascii, names)):
         orders += [str.casefold, _natural_by_ascii_digits]
@@ -160,6 +161,13 @@ def _counting_place(pages: Iterable[list[str]]) -> int:
     most = max(varieties, default=0)
     column = varieties.index(most) if most > 1 else max(0, len(varieties) - 1)
     return 2 * column + 1
+
+
+def _all_safe(names: Sequence[str]) -> list[str]:
+    shape = _shape_of_all(names)
+    if shape is not None and _safe(shape) == shape:
+        return list(names)
+    return [_safe(name) for name in names]
 
 
 def _safe(name: str) -> str:
