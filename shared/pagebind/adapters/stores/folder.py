@@ -6,15 +6,14 @@ synced as well, so that what `put` has returned survives a loss of power.
 - **Version**: size and time of change, nothing else: inodes are unstable on network mounts and after a restored backup.
   A write sets the time itself, later than that of what it replaces, also where files' times are coarse.
 - **Work**: metadata stands behind the content in the same file (see `trailer`), so both appear in one step.
-- **Library**: nothing but books lies there. The metadata of a book is an object of the work store, for exactly that
-  version, and is durable before the book is seen. Its times are whole seconds, which every backup and archive keeps.
+- **Library**: nothing but books lies there, their metadata in the work store (see `book_records`). Times of change are
+  whole seconds, which every backup and archive keeps.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import stat
 import time
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING
 import google_crc32c
 
 from pagebind.adapters.stores import trailer
+from pagebind.adapters.stores.book_records import BookRecords
 from pagebind.adapters.stores.durable import (
     BINARY,
     PartFile,
@@ -69,6 +69,7 @@ class FolderStore:
     def __init__(self, root: Path, *, work: FolderStore | None = None, clock: Clock | None = None) -> None:
         self.root = root
         self._work = work
+        self._records = BookRecords(work) if work else None
         self._now: Callable[[], float] = clock.now if clock else time.time
         self.exclusive: Exclusive = work.exclusive if work else Exclusive(root / _LOCK)
         self._latest_ns = 0
@@ -154,12 +155,14 @@ class FolderStore:
         standing = self._stat(target)
         if condition is not None:
             self._demand(key, condition, standing)
-        latest = standing.st_mtime_ns if standing else 0
-        found = self._seal(
-            part,
-            max(latest, self._latest_recorded(key)),
-            lambda found: found.st_mtime_ns != latest and self._record(key, _version(found), metadata),
-        )
+        old = standing.st_mtime_ns if standing else 0
+
+        def accept(found: os.stat_result) -> bool:
+            if found.st_mtime_ns == old:
+                return False
+            return self._records is None or self._records.write(key, _version(found), metadata)
+
+        found = self._seal(part, max(old, self._latest_recorded(key)), accept)
         try:
             if condition == ABSENT:
                 self._place_new(part, key, target)
@@ -167,9 +170,11 @@ class FolderStore:
                 self._in_folder(target.parent, lambda: part.path.replace(target))
                 sync_folder(target.parent)
         except ConditionFailed:  # after any other error it may have been published: then it needs its record
-            self._forget(key, lambda record: record == _record_key(key, _version(found)))
+            if self._records:
+                self._records.remove(key, lambda version: version == _version(found))
             raise
-        self._forget(key, lambda record: record != _record_key(key, _version(found)))
+        if self._records:
+            self._records.remove(key, lambda version: version != _version(found))
         return found
 
     def _seal(self, part: PartFile, latest: int, accept: Callable[[os.stat_result], bool]) -> os.stat_result:
@@ -188,6 +193,10 @@ class FolderStore:
             fix="let the user who runs this own the files there",
             path=str(self.root),
         )
+
+    def _latest_recorded(self, key: str) -> int:
+        """The latest time of change that a version of this book, deleted or not, has had; 0 if none is known."""
+        return max(map(_time_of, self._records.versions(key)), default=0) if self._records else 0
 
     def _place_new(self, part: PartFile, key: str, target: Path) -> None:
         try:
@@ -309,23 +318,20 @@ class FolderStore:
 
     def _described(self, key: str, target: Path, found: os.stat_result) -> ObjectInfo | None:
         """Info with metadata; None if it has vanished meanwhile."""
-        if self._work is not None:
-            return self._described_by_work(key, target, found)
+        if self._records is not None:
+            return self._described_by(self._records, key, target, found)
         with suppress(KeyMissing), self._open_file(key, target) as (fd, framed):
             return _info(key, framed.size, os.fstat(fd), framed.metadata)
         return None
 
-    def _described_by_work(self, key: str, target: Path, found: os.stat_result) -> ObjectInfo | None:
-        assert self._work is not None
+    def _described_by(self, records: BookRecords, key: str, target: Path, found: os.stat_result) -> ObjectInfo | None:
         while True:
-            with suppress(KeyMissing):
-                record = self._work.get(_record_key(key, _version(found)))
-                return _info(key, found.st_size, found, _recorded_metadata(record))
-            again = self._stat(target)
+            metadata = records.metadata(key, _version(found))
+            again = self._stat(target) if metadata is None else found
             if again is None:
                 return None
             if _version(again) == _version(found):
-                return _info(key, found.st_size, found, {})
+                return _info(key, found.st_size, found, metadata or {})
             found = again  # replaced meanwhile, and the record of the old version removed
 
     @contextmanager
@@ -415,33 +421,6 @@ class FolderStore:
             for file in left:
                 file.unlink(missing_ok=True)
 
-    # -- a library's metadata, in work
-
-    def _record(self, key: str, version: str, metadata: Mapping[str, str]) -> bool:
-        """Record a version's metadata before it is published; False if that version has a record already."""
-        if self._work is None:
-            return True
-        record = {"key": key, "version": version, "metadata": dict(metadata)}
-        with suppress(ConditionFailed):
-            self._work.put(_record_key(key, version), json.dumps(record).encode(), condition=ABSENT)
-            return True
-        return False
-
-    def _latest_recorded(self, key: str) -> int:
-        """The latest time of change that a version of this book, deleted ones included, has had; 0 if none."""
-        if self._work is None:
-            return 0
-        return max((_recorded_time(record.key) for record in self._work.list(_records(key))), default=0)
-
-    def _forget(self, key: str, matches: Callable[[str], bool]) -> None:
-        """Remove the matching records of a key; what cannot be removed is garbage for the next time."""
-        if self._work is None:
-            return
-        with suppress(StoreError):
-            for record in self._work.list(_records(key)):
-                if matches(record.key):
-                    self._work.delete(record.key)
-
     # -- what stands there
 
     def _path(self, key: str) -> Path:
@@ -474,35 +453,12 @@ class FolderStore:
 
     def _demand_mounted(self) -> None:
         """Take a library that had books and has gone for what it is: not mounted, rather than empty."""
-        if self._work is not None and not self.root.exists() and (self._work.root / _RECORDS).exists():
+        if self._records is not None and not self.root.exists() and self._records.any():
             raise StoreUnavailable(
                 f"the library {self.root} is not there any more",
                 fix="mount it, or make the folder again if it is meant to be empty",
                 path=str(self.root),
             )
-
-
-_RECORDS = "meta"
-
-
-def _records(key: str) -> str:
-    return f"{_RECORDS}/{hashlib.sha256(unicodedata.normalize('NFC', key).encode()).hexdigest()[:32]}/"
-
-
-def _record_key(key: str, version: str) -> str:
-    return f"{_records(key)}{version}.json"
-
-
-def _recorded_time(record_key: str) -> int:
-    with suppress(ValueError):
-        return int(record_key.rpartition("-")[2].removesuffix(".json"), 16)
-    return 0
-
-
-def _recorded_metadata(record: bytes) -> dict[str, str]:
-    with suppress(ValueError, KeyError, TypeError):
-        return dict(json.loads(record)["metadata"])
-    return {}
 
 
 def _is_key(key: str) -> bool:
@@ -521,6 +477,12 @@ def _is_text(name: str) -> bool:
 
 def _version(found: os.stat_result) -> str:
     return f"{found.st_size:x}-{found.st_mtime_ns:x}"
+
+
+def _time_of(version: str) -> int:
+    with suppress(ValueError):
+        return int(version.rpartition("-")[2], 16)
+    return 0
 
 
 def _info(key: str, size: int, found: os.stat_result, metadata: Mapping[str, str] | None) -> ObjectInfo:
