@@ -152,11 +152,8 @@ def signing_off(stage: Stage) -> None:
     stage.server.listings.sign_all = False
 
 
-def signing_on(stage: Stage) -> None:
-    stage.server.listings.sign_all = True
-
-
 def mount_remote(stage: Stage) -> None:
+    stage.server.listings.sign_all = True
     drive = RemoteDrive(url=stage.other.url, token=stage.other.token, folder="/comics")
     stage.server.mount("/remote", drive)
 
@@ -181,7 +178,7 @@ BEFORE: dict[str, Callable[[Stage], None]] = {
     "login-otp-missing": otp_on,
     "list-signing-off": signing_off,
     "lockout-attempt-1": otp_off,
-    "list-remote-volume": lambda stage: (signing_on(stage), mount_remote(stage))[1],
+    "list-remote-volume": mount_remote,
     "cache-stale": add_fourth_page,
     "cache-still-there": remove_fourth_page,
 }
@@ -244,10 +241,9 @@ def normal(value: Any, stage: Stage) -> Any:
     if not isinstance(value, str):
         return value
     host, other = (server.url.removeprefix("http://") for server in (stage.server, stage.other))
-    for real, placeholder in ((host, "<HOST>"), (other, "<OTHER-HOST>")):
+    folders = [(str(stage.root), "<ROOT>"), (str(stage.directory), "<DIR>")]
+    for real, placeholder in [(host, "<HOST>"), (other, "<OTHER-HOST>"), *folders]:
         value = value.replace(real, placeholder)
-    for real, placeholder in ((stage.root, "<ROOT>"), (stage.directory, "<DIR>")):
-        value = value.replace(str(real), placeholder)
     return SIGN.sub("<SIGN>", value)
 
 
@@ -298,7 +294,8 @@ def test_every_recorded_request_is_answered_as_recorded(dialect: str, stage: Sta
     for row in rows(dialect):
         if row["case"] in NOT_REPLAYED:
             continue
-        BEFORE.get(row["case"], lambda _: None)(stage)
+        if row["case"] in BEFORE:
+            BEFORE[row["case"]](stage)
         response, body = ask(stage, row)
         remember_token(stage, row, body)
         replayed += 1
@@ -310,9 +307,9 @@ def test_every_recorded_request_is_answered_as_recorded(dialect: str, stage: Sta
 @pytest.mark.parametrize("dialect", ["alist-3.63"])
 def test_a_cached_listing_is_made_anew_after_half_an_hour(dialect: str, stage: Stage) -> None:
     mount_remote(stage)
-    add = {"path": f"/remote/{CJK}", "page": 1, "per_page": 200}
-    row = {"case": "", "request": {"method": "POST", "path": "/api/fs/list", "json": add}}
-    row["request"]["headers"] = {"Authorization": "<STATIC-TOKEN>"}  # type: ignore[index]
+    asked = {"path": f"/remote/{CJK}", "page": 1, "per_page": 200}
+    headers = {"Authorization": "<STATIC-TOKEN>"}
+    row = {"case": "", "request": {"method": "POST", "path": "/api/fs/list", "json": asked, "headers": headers}}
     totals = []
     for seconds in (0, 29 * 60, 2 * 60):
         stage.now[0] += seconds

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -195,7 +194,7 @@ class Listings:
             "sign": "" if entry.is_dir or not self.needs_sign(path) else self._signs.sign(path),
             "thumb": "",
             "type": 1 if entry.is_dir else _TYPES.get(entry.name.rpartition(".")[2].lower(), 0),
-            "hashinfo": json.dumps(hashes, separators=(",", ":")),
+            "hashinfo": "null" if hashes is None else to_json(hashes).decode(),
             "hash_info": hashes,
         }
         return self._dialect.item(fields, drive_path=entry.path, path=path)
