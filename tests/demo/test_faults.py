@@ -109,6 +109,12 @@ def test_no_range_sends_everything(server: DemoServer, client: Client) -> None:
     assert "Accept-Ranges" not in reply.headers
 
 
+def test_redirect_leads_anywhere(server: DemoServer, client: Client) -> None:
+    server.faults.add("redirect", FIRST, url="http://169.254.169.254/latest")
+    reply = client.get()
+    assert (reply.status, reply.headers["Location"]) == (302, "http://169.254.169.254/latest")
+
+
 def test_wrong_hash_is_listed_for_the_file_meant_only(server: DemoServer, client: Client) -> None:
     server.faults.add("wrong_hash", FIRST)
     listed = {item["name"]: item["hash_info"]["md5"] for item in client.listing()["data"]["content"]}

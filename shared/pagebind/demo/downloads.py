@@ -144,6 +144,8 @@ def _replaced(struck: Mapping[str, Fault]) -> Answer | None:
     if "json200" in struck:
         fault = struck["json200"]
         return envelope(fault.code or 500, fault.message)
+    if "redirect" in struck:
+        return _redirect(struck["redirect"].url)
     return web_page() if "html" in struck else None
 
 

@@ -33,6 +33,7 @@ FILE_FAULTS = frozenset(
         "long",  # `extra` bytes more than listed
         "sign_expired",  # the sign is refused
         "no_range",  # Range is ignored
+        "redirect",  # elsewhere: to `url`
     }
 )
 ANY_FAULTS = frozenset(
@@ -62,6 +63,7 @@ class Fault:
         names: of the items that a shrunk listing lacks.
         drop: how many of the last items it lacks, without ``names``.
         extra: bytes or items too many.
+        url: of a redirect.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Fault:
     names: tuple[str, ...] = ()
     drop: int = 1
     extra: int = 7
+    url: str = ""
 
     def __post_init__(self) -> None:
         if self.name not in LISTING_FAULTS | FILE_FAULTS | ANY_FAULTS:
