@@ -117,9 +117,10 @@ class PageCut(PageFailed):
 
 
 class PageWrong(PageFailed):
-    """What came is not what was listed: another size, no known image, HTML or JSON under a picture's name."""
+    """What came is not what was listed: another size, no known image, HTML or JSON under a picture's name.
 
-    retryable = False
+    Drives in trouble serve such bodies for a while, so asking again can help.
+    """
 
 
 class StoreError(PagebindError):

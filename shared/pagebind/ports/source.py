@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from pagebind.core.model import Item
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pagebind.core.model import Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Source(Protocol):
         """Who we are there. Raises: AuthRefused, ServerUnreachable."""
         ...
 
-    def list(self, path: str, *, password: str = "", refresh: bool = False) -> list[Item]:
+    def list(self, path: str, *, password: str = "", refresh: bool = False) -> Sequence[Item]:
         """Everything in one folder, each name once, in no particular order; an empty folder is an empty list.
 
         Raises:
@@ -84,14 +86,14 @@ class Source(Protocol):
         """The file's bytes, checked against nothing but the transport: what came is the caller's to judge.
 
         A body cut short is resumed by Range where the server allows it. An answer that is an error in disguise (JSON or
-        HTML instead of the file) raises. Never more than ``wanted.size`` + 1 bytes are given, so that an endless body ends.
+        HTML instead of the file) raises. At most ``wanted.size`` + 1 bytes are given, so that an endless body ends.
 
         Raises:
             AuthRefused, ServerUnreachable, SignRefused, PageCut, PageFailed.
         """
         ...
 
-    def drives(self) -> list[Drive] | None:
+    def drives(self) -> Sequence[Drive] | None:
         """All mounted storages, or None when the account is not an admin."""
         ...
 

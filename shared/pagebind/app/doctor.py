@@ -1,0 +1,154 @@
+"""Doctor: is everything there that a run needs, and if not, what is to be done."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pagebind.core import layout
+from pagebind.errors import AuthRefused, PagebindError, RefreshRefused, SourceError, StoreError
+from pagebind.ports.source import Account, Download, Source
+from pagebind.ports.store import ABSENT, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pagebind.core.watch import Watch
+
+_LISTINGS_FOR_A_PAGE = 6
+"""So many folders are looked into, at most, to find a page whose link can be tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line: ``status`` is ``ok``, ``warn`` or ``fail``."""
+
+    name: str
+    status: str
+    detail: str
+    fix: str = ""
+    error: PagebindError | None = None
+
+
+def doctor(source: Source, work: Store, library: Store, watches: Sequence[Watch]) -> Iterator[Check]:
+    """Check the stores, then the server; after refused credentials the server is left in peace."""
+    yield _store("store", work)
+    yield _store("library", library)
+    try:
+        server = source.server()
+        yield Check("server", "ok", f"{server.kind} {server.version}")
+        account = source.account()
+    except SourceError as error:
+        yield _failed("credentials" if isinstance(error, AuthRefused) else "server", error)
+        return
+    yield Check("credentials", "ok", _who(account))
+    yield from _drives(source)
+    for watch in watches:
+        yield from _subscription(source, watch)
+
+
+def _failed(name: str, error: PagebindError) -> Check:
+    return Check(name, "fail", error.message, error.fix, error)
+
+
+def _who(account: Account) -> str:
+    if account.guest:
+        return "guest"
+    rights = "an admin" if account.admin else "no admin"
+    below = "" if account.base_path in ("", "/") else f", sees only {account.base_path}"
+    return f"{account.username}, {rights}{below}"
+
+
+def _store(name: str, store: Store) -> Check:
+    """Write, read, replace-protect, list and delete one object, as a run does."""
+    key = f"pagebind-doctor-{uuid.uuid4().hex}"
+    try:
+        store.put(key, b"pagebind", condition=ABSENT)
+        try:
+            read = store.get(key)
+            listed = [info.key for info in store.list(key)]
+        finally:
+            store.delete(key)
+    except StoreError as error:
+        return _failed(name, error)
+    if read != b"pagebind" or listed != [key]:
+        return Check(name, "fail", "what was written does not come back", "choose another place for it")
+    return Check(name, "ok", "can be written, listed, read and cleaned")
+
+
+def _drives(source: Source) -> Iterator[Check]:
+    try:
+        drives = source.drives()
+    except SourceError as error:
+        yield _failed("drives", error)
+        return
+    if drives is None:
+        yield Check("drives", "ok", "not shown to this account; an admin's token shows them")
+        return
+    for drive in drives:
+        name = f"drive {drive.mount_path}"
+        if drive.status == "work":
+            yield Check(name, "ok", f"{drive.driver}, works")
+        elif drive.status == "disabled":
+            yield Check(name, "warn", f"{drive.driver}, disabled", "enable it on the server, or unsubscribe from it")
+        else:
+            yield Check(name, "fail", f"{drive.driver}: {drive.status}", "mend the storage on the server")
+
+
+def _subscription(source: Source, watch: Watch) -> Iterator[Check]:
+    name = f"subscription {watch.path}"
+    try:
+        items = source.list(watch.path, password=watch.password(), refresh=True)
+        refresh = True
+    except RefreshRefused:
+        refresh = False
+    except SourceError as error:
+        yield _failed(name, error)
+        return
+    try:
+        if not refresh:
+            items = source.list(watch.path, password=watch.password())
+        page = _first_page(source, watch)
+        target = source.redirect_target(page) if page else None
+    except SourceError as error:
+        yield _failed(name, error)
+        return
+    if not items:
+        yield Check(name, "warn", "is empty", "see that it is the right path")
+    elif refresh:
+        yield Check(name, "ok", f"{len(items)} entries, fresh listings allowed")
+    else:
+        yield Check(
+            name,
+            "warn",
+            f"{len(items)} entries, no fresh listings: a new volume takes half an hour longer to settle",
+            "give the account the right to write (Alist asks for it before it refreshes), or leave it so",
+        )
+    if page is not None:
+        yield Check(f"downloads {watch.path}", "ok", f"come from {target}" if target else "come from the server itself")
+
+
+def _first_page(source: Source, watch: Watch) -> Download | None:
+    """Some page in the subscription, searched breadth first in a few folders."""
+    folders = [watch.path]
+    for _ in range(_LISTINGS_FOR_A_PAGE):
+        if not folders:
+            return None
+        folder = folders.pop(0)
+        contents = layout.sort_out(
+            source.list(folder, password=watch.password()),
+            partial(watch.leaves_out, folder),
+        )
+        if contents.pages:
+            item = contents.pages[0]
+            return Download(
+                layout.join(folder, item.name),
+                item.sign,
+                item.size,
+                password=watch.password(),
+                headers=watch.headers,
+            )
+        folders += [layout.join(folder, name) for name in contents.folders]
+    return None

@@ -1,0 +1,107 @@
+"""What the stores hold, from one listing per prefix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from pagebind.core import keys
+from pagebind.core.history import History
+from pagebind.core.planner import Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pagebind.ports.store import ObjectInfo, Store
+
+_Mark = TypeVar("_Mark")
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All volumes' histories and the library's objects by the digest of their keys, at one moment."""
+
+    volumes: Mapping[str, History]
+    books: Mapping[str, ObjectInfo]
+
+    def history(self, volume: str) -> History:
+        """A volume's history; an empty one where nothing is known of it."""
+        return self.volumes.get(volume) or History()
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfView:
+    """What stands under a volume's key, and if it is the volume's own book, which."""
+
+    shelf: Shelf
+    bound_seq: int | None = None
+    bound_revision: str | None = None
+    bound_at: float | None = None
+    receipted: bool = False
+    owner: str = field(default="")
+
+
+def take(work: Store, library: Store) -> Inventory:
+    """List work and library: one listing per prefix, no object read."""
+    volumes: dict[str, History] = {}
+    for prefix in (keys.MANIFESTS, keys.SENT, keys.STAGING, keys.FAILURES, keys.DONE):
+        for info in work.list(prefix):
+            volume = keys.volume_of(info.key)
+            if volume:
+                _note(volumes.setdefault(volume, History()), prefix, info)
+    return Inventory(volumes, {keys.library_digest(info.key): info for info in library.list()})
+
+
+def take_one(work: Store, volume: str) -> History:
+    """One volume's history."""
+    history = History()
+    for prefix in (keys.MANIFESTS, keys.SENT, keys.STAGING, keys.FAILURES, keys.DONE):
+        for info in work.list(f"{prefix}{volume}/"):
+            _note(history, prefix, info)
+    return history
+
+
+def _note(history: History, prefix: str, info: ObjectInfo) -> None:
+    match prefix:
+        case keys.MANIFESTS:
+            _append(history.manifests, keys.parse_manifest(info.key, info.created))
+        case keys.SENT:
+            _append(history.sent, keys.parse_sent(info.key, info.created))
+        case keys.FAILURES:
+            _append(history.failures, keys.parse_failure(info.key, info.created))
+        case keys.DONE:
+            _append(history.receipts, keys.parse_receipt(info.key, info.created))
+        case _:
+            page = keys.page_of(info.key)
+            if page is None:
+                history.debris += 1
+            else:
+                history.staged.add(page)
+
+
+def _append(marks: list[_Mark], mark: _Mark | None) -> None:
+    if mark is not None:
+        marks.append(mark)
+
+
+def look_at_shelf(
+    volume: str, history: History, book: ObjectInfo | None, read: Callable[[str], ObjectInfo | None]
+) -> ShelfView:
+    """Say whose the object under a volume's key is.
+
+    By a receipt that names its version; only where none does, by the object's own metadata, for which ``read`` is
+    called with its key.
+    """
+    if book is None:
+        return ShelfView(Shelf.REMOVED if history.receipts else Shelf.FREE)
+    receipt = history.receipt_for(book.version)
+    if receipt is not None:
+        revision = history.revision_of(receipt.seq)
+        return ShelfView(Shelf.OURS, receipt.seq, revision, receipt.created, receipted=True)
+    described = book if book.metadata is not None else read(book.key)
+    said = (described.metadata if described else None) or {}
+    if said.get("volume") == volume and said.get("seq", "").isdigit():
+        return ShelfView(Shelf.OURS, int(said["seq"]), said.get("revision"), book.created)
+    if history.receipts:
+        return ShelfView(Shelf.CHANGED)
+    return ShelfView(Shelf.TAKEN if said.get("volume") else Shelf.FOREIGN, owner=said.get("volume", ""))

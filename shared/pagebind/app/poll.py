@@ -1,0 +1,267 @@
+"""Poll: list the subscriptions, judge every volume, and hand out what is due.
+
+A poll is a walk (`Poll.look`) followed by rounds (`Poll.step`). In the cloud there is one round: what is left waits for
+the next poll. On one machine rounds follow until nothing is due any more.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from pagebind.app import inventory as inventories
+from pagebind.app.assess import Assessment, Assessor
+from pagebind.app.report import problem_of, rfc3339
+from pagebind.app.sighting import Sighting
+from pagebind.app.survey import Survey, Surveyor, load_manifest
+from pagebind.core import keys, layout
+from pagebind.core.keys import SentMark
+from pagebind.core.planner import Action, Policy, Problem, State
+from pagebind.errors import ConditionFailed, PagebindError, SourceError
+from pagebind.ports.dispatch import Dispatch, FetchTask, FinalizeTask
+from pagebind.ports.store import ABSENT, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pagebind.app.inventory import Inventory
+    from pagebind.core.manifest import Page
+    from pagebind.core.watch import Watch
+    from pagebind.ports.clock import Clock
+    from pagebind.ports.progress import Progress
+    from pagebind.ports.source import Source
+
+log = logging.getLogger(__name__)
+
+_AHEAD = 2.0
+"""Back-pressure: so many poll intervals' worth of pages may be under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round did: everything judged, how many volumes were handed out, and whether anything was queued."""
+
+    assessments: list[Assessment]
+    volumes: int
+    queued: bool
+
+
+@dataclass(slots=True)
+class _Budget:
+    """How much one round may still hand out. The first volume always fits."""
+
+    pages: float
+    volumes: int | None
+    volumes_used: int = 0
+    tasks: int = 0
+
+    def admits(self, pages: int) -> bool:
+        if self.volumes is not None and self.volumes_used >= self.volumes:
+            return False
+        return self.volumes_used == 0 or pages <= self.pages
+
+    def take(self, pages: int) -> None:
+        self.pages -= pages
+        self.volumes_used += 1
+
+
+class Poll:
+    """One poll. Not for use by several threads.
+
+    Args:
+        watches: the subscriptions.
+        policy: the settings that the state table needs; ``policy.rate`` also bounds what is handed out.
+        interval: seconds between polls.
+        concurrency: listings under way at once.
+        write: False for `plan`: nothing is recorded or handed out.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        work: Store,
+        library: Store,
+        dispatch: Dispatch,
+        clock: Clock,
+        progress: Progress,
+        *,
+        watches: Sequence[Watch],
+        policy: Policy,
+        interval: float,
+        concurrency: int,
+        write: bool,
+        sent_here: set[tuple[str, int]] | None = None,
+    ) -> None:
+        self._work = work
+        self._library = library
+        self._dispatch = dispatch
+        self._clock = clock
+        self._progress = progress
+        self._policy = policy
+        self._write = write
+        self._ahead = policy.rate * _AHEAD * interval
+        self._sent_here = sent_here if sent_here is not None else set()
+        self._finalized: set[tuple[str, int | None, State]] = set()
+        self._assessor = Assessor(work, library, policy, self._sent_here)
+        self._surveyor = Surveyor(
+            source,
+            work,
+            library,
+            watches,
+            policy,
+            clock,
+            progress,
+            concurrency=concurrency,
+            write=write,
+            keep=int(self._ahead),
+        )
+        self._inventory: Inventory | None = None
+        self.survey = Survey()
+        self._restricted = False
+
+    def look(self, paths: Sequence[str] = ()) -> None:
+        """List the stores and walk the subscriptions, or only ``paths`` inside them; record what is new.
+
+        Raises:
+            AuthRefused, ServerUnreachable, StoreError: the run is over.
+        """
+        self._restricted = bool(paths)
+        self._inventory = inventories.take(self._work, self._library)
+        self.survey = self._surveyor.survey(self._inventory, paths)
+
+    def step(self, limit: int | None = None) -> Round:
+        """Judge every volume and hand out what is due, at most ``limit`` volumes of it."""
+        if self._inventory is None:
+            self._inventory = inventories.take(self._work, self._library)
+        inventory, self._inventory = self._inventory, None
+        assessments = self._assessor.assess(
+            self.survey.sightings, inventory, self._clock.now(), restricted=self._restricted
+        )
+        if not self._write:
+            return Round(assessments, 0, queued=False)
+        budget = self._hand_out(assessments, limit)
+        return Round(assessments, budget.volumes_used, queued=budget.tasks > 0)
+
+    def _hand_out(self, assessments: Sequence[Assessment], limit: int | None) -> _Budget:
+        budget = _Budget(self._ahead - self._under_way(assessments), limit)
+        for assessment in assessments:
+            if assessment.verdict.action is Action.FETCH:
+                self._send(assessment, budget)
+            elif assessment.verdict.action is Action.BIND or assessment.verdict.tidy:
+                self._finalize(assessment, budget)
+        return budget
+
+    def _under_way(self, assessments: Sequence[Assessment]) -> int:
+        """Pages that are sent and neither staged nor failed. A queue that dies with its process holds none by now."""
+        if not self._policy.durable:
+            return 0
+        return sum(
+            len(a.missing or ()) - a.facts.failed
+            for a in assessments
+            if a.verdict.state is State.FETCHING and a.verdict.action is Action.NONE
+        )
+
+    def _finalize(self, assessment: Assessment, budget: _Budget) -> None:
+        head = assessment.history.head
+        once = (assessment.sighting.volume, head.seq if head else None, assessment.verdict.state)
+        binds = assessment.verdict.action is Action.BIND
+        if head is None or once in self._finalized or (binds and not budget.admits(0)):
+            return
+        self._finalized.add(once)
+        budget.tasks += 1
+        epoch = len(assessment.history.epochs(head))
+        self._dispatch.finalize(FinalizeTask(assessment.sighting.volume, head.seq, epoch), delay=0.0)
+        if binds:
+            budget.take(0)
+
+    def _send(self, assessment: Assessment, budget: _Budget) -> None:
+        """Record the epoch first, then queue the pages: a crash in between costs a repetition, never a page."""
+        sighting, history, head = assessment.sighting, assessment.history, assessment.history.head
+        expected = sighting.pages if assessment.missing is None else len(assessment.missing)
+        if head is None or not budget.admits(expected):
+            return
+        pages = self._pages(sighting)
+        if pages is None:
+            return
+        epoch = len(history.epochs(head)) + 1
+        mark = SentMark(head.seq, head.revision, epoch)
+        self._sent_here.add((sighting.volume, head.seq))
+        try:
+            self._work.put(keys.sent_key(sighting.volume, mark), b"", condition=ABSENT)
+        except ConditionFailed:
+            return  # another poll hands it out
+        budget.take(expected)
+        budget.tasks += 1
+        missing = [page for page in pages if page.id not in history.staged]
+        log.info(
+            "handed out", extra={"volume": sighting.volume, "seq": head.seq, "epoch": epoch, "pages": len(missing)}
+        )
+        self._progress.planned(len(missing), sum(page.size for page in missing))
+        sighting.content = None
+        for page in missing:
+            self._dispatch.fetch(_task(sighting, page, mark))
+        self._dispatch.finalize(FinalizeTask(sighting.volume, head.seq, epoch), delay=len(missing) / self._policy.rate)
+
+    def _pages(self, sighting: Sighting) -> tuple[Page, ...] | None:
+        if sighting.content is not None:
+            return sighting.content
+        try:
+            return self._surveyor.relist(sighting)
+        except SourceError as error:
+            self.survey.problems.append(problem_of(error))
+            return None
+
+
+def _task(sighting: Sighting, page: Page, mark: SentMark) -> FetchTask:
+    return FetchTask(
+        sighting.volume,
+        page.id,
+        layout.join(sighting.path, page.name),
+        sighting.subscription,
+        page.book_name,
+        page.size,
+        mark.seq,
+        mark.epoch,
+        page.hashes,
+        page.sign,
+    )
+
+
+def refetch_tasks(work: Store, task: FinalizeTask, pages: Sequence[Page]) -> list[FetchTask]:
+    """Fetch tasks, without signs, for pages whose entries turned out lost or damaged."""
+    head = inventories.take_one(work, task.volume).of_seq(task.seq)
+    if head is None:
+        return []
+    manifest = load_manifest(work, task.volume, head)
+    sighting = Sighting(task.volume, manifest.path, manifest.subscription, manifest.key)
+    return [_task(sighting, page, SentMark(task.seq, head.revision, task.epoch)) for page in pages]
+
+
+def record_run(
+    work: Store,
+    clock: Clock,
+    *,
+    started: float,
+    assessments: Sequence[Assessment],
+    problems: Sequence[Problem],
+    error: PagebindError | None = None,
+) -> None:
+    """Write down what a poll saw: every volume that is not simply bound, and whether the credentials worked."""
+    now = clock.now()
+    document = {
+        "schema": 1,
+        "started": rfc3339(started),
+        "ended": rfc3339(now),
+        "seconds": round(now - started, 3),
+        "credentials": error is None or error.code != "auth",
+        "error": asdict(problem_of(error)) if error else None,
+        "problems": [asdict(problem) for problem in problems],
+        "volumes": {
+            a.sighting.volume: a.report().document() for a in assessments if a.verdict.state is not State.BOUND
+        },
+    }
+    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    work.put(keys.run_key(now, uuid.uuid4().hex[:8]), body, condition=ABSENT)

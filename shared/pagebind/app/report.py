@@ -1,0 +1,71 @@
+"""Volumes and problems as people and machines get to see them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pagebind.core.planner import Action, Problem, State
+
+if TYPE_CHECKING:
+    from pagebind.errors import PagebindError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeReport:
+    """One volume. Times are seconds since the epoch; sizes are bytes; ``staged`` counts the pages safely in work."""
+
+    volume: str
+    path: str
+    key: str
+    state: State
+    seq: int | None
+    revision: str | None
+    pages: int
+    staged: int
+    bytes: int
+    settles_at: float | None
+    bound_at: float | None
+    action: Action
+    reason: str
+    problem: Problem | None
+
+    def staged_text(self) -> str:
+        """``12/200 pages``; a bound book's pages are all in it."""
+        if self.state is State.BOUND:
+            return f"{self.pages} pages"
+        return f"{self.staged}/{self.pages} pages"
+
+    def document(self) -> dict[str, Any]:
+        """As it stands in ``--json``."""
+        return {
+            "volume": self.volume,
+            "path": self.path,
+            "key": self.key,
+            "state": self.state.value,
+            "seq": self.seq,
+            "revision": self.revision,
+            "pages": self.pages,
+            "staged": self.staged,
+            "bytes": self.bytes,
+            "settles_at": rfc3339(self.settles_at),
+            "bound_at": rfc3339(self.bound_at),
+            "action": self.action.value,
+            "reason": self.reason,
+            "problem": asdict(self.problem) if self.problem else None,
+        }
+
+
+def rfc3339(instant: float | None) -> str | None:
+    """Seconds since the epoch as ``2026-11-22T03:10:58Z``."""
+    if instant is None:
+        return None
+    return datetime.fromtimestamp(instant, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def problem_of(error: PagebindError) -> Problem:
+    """The problem that an error is."""
+    return Problem(error.code, error.message, error.fix, error.path, error.retryable)

@@ -1,0 +1,39 @@
+"""What one run has seen of one volume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pagebind.core.planner import Seen
+
+if TYPE_CHECKING:
+    from pagebind.core.keys import ManifestMark
+    from pagebind.core.manifest import Page
+
+
+@dataclass(slots=True)
+class Sighting:
+    """A volume as this run knows it.
+
+    ``content`` holds the pages, with their signs, only of volumes that may be handed out in this run; it is dropped
+    otherwise, so that memory does not grow with the listing. ``planned`` is the manifest that `run` would append, where
+    nothing may be written.
+    """
+
+    volume: str
+    path: str
+    subscription: str
+    key: str
+    series: str = ""
+    title: str = ""
+    seen: Seen = Seen.LISTED
+    why: str = ""
+    revision: str | None = None
+    pages: int = 0
+    size: int = 0
+    fresh: bool = False
+    may_refresh: bool = True
+    shrunk: tuple[str, ...] = ()
+    content: tuple[Page, ...] | None = None
+    planned: ManifestMark | None = None

@@ -1,0 +1,119 @@
+"""Status: where every volume stands, from the stores alone; the server is not asked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pagebind.app import inventory as inventories
+from pagebind.app.assess import Assessor
+from pagebind.app.report import VolumeReport
+from pagebind.app.sighting import Sighting
+from pagebind.app.survey import load_manifest
+from pagebind.core import keys
+from pagebind.core.planner import Action, Policy, Problem, Seen, State
+from pagebind.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pagebind.ports.clock import Clock
+    from pagebind.ports.store import Store
+
+_ONLY_A_WALK_TELLS = (State.IGNORED, State.GONE, State.UNSUBSCRIBED)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """All volumes by path, and the record of the last run as it was written (None: there was none)."""
+
+    volumes: list[VolumeReport]
+    last_run: Mapping[str, Any] | None
+
+
+def status(work: Store, library: Store, policy: Policy, clock: Clock) -> Status:
+    """Where every volume stands.
+
+    What only a walk can tell (gone, ignored, shrunk) is taken from the record of the last run.
+    """
+    inventory = inventories.take(work, library)
+    last = last_run(work)
+    told = {entry["volume"]: entry for entry in (last or {}).get("volumes", {}).values()}
+    sightings: dict[str, Sighting] = {}
+    for volume, history in inventory.volumes.items():
+        head = history.head
+        if head is not None:
+            recorded = load_manifest(work, volume, head)
+            sightings[volume] = Sighting(
+                volume,
+                recorded.path,
+                recorded.subscription,
+                recorded.key,
+                recorded.series,
+                recorded.title,
+                seen=Seen.UNKNOWN,
+                revision=head.revision,
+                pages=len(recorded.pages),
+                size=sum(page.size for page in recorded.pages),
+            )
+    assessments = Assessor(work, library, policy, set()).assess(sightings, inventory, clock.now())
+    reports = [_with_last_run(a.report(), told.pop(a.sighting.volume, None)) for a in assessments]
+    reports += [_report(entry) for entry in told.values() if entry["state"] in _ONLY_A_WALK_TELLS]
+    return Status(sorted(reports, key=lambda report: report.path), last)
+
+
+def last_run(work: Store) -> Mapping[str, Any] | None:
+    """The newest record of a run, or None."""
+    newest = next(work.list(keys.RUNS), None)
+    if newest is None:
+        return None
+    try:
+        document: Mapping[str, Any] = json.loads(work.get(newest.key))
+    except (ValueError, StoreError):
+        return None
+    return document
+
+
+def _with_last_run(report: VolumeReport, told: Mapping[str, Any] | None) -> VolumeReport:
+    if told is None or report.state is State.BOUND:
+        return report
+    same = told["seq"] == report.seq
+    if told["state"] in _ONLY_A_WALK_TELLS or (same and told["state"] == State.HELD and report.state is not State.HELD):
+        problem = Problem(**told["problem"]) if told["problem"] else None
+        return replace(
+            report, state=State(told["state"]), action=Action(told["action"]), reason=told["reason"], problem=problem
+        )
+    if same and told["state"] == report.state:
+        return replace(
+            report,
+            reason=told["reason"],
+            action=Action(told["action"]),
+            settles_at=report.settles_at if told["settles_at"] is None else _instant(told["settles_at"]),
+            problem=report.problem or (Problem(**told["problem"]) if told["problem"] else None),
+        )
+    return report
+
+
+def _report(told: Mapping[str, Any]) -> VolumeReport:
+    return VolumeReport(
+        told["volume"],
+        told["path"],
+        told["key"],
+        State(told["state"]),
+        told["seq"],
+        told["revision"],
+        told["pages"],
+        told["staged"],
+        told["bytes"],
+        _instant(told["settles_at"]),
+        _instant(told["bound_at"]),
+        Action(told["action"]),
+        told["reason"],
+        Problem(**told["problem"]) if told["problem"] else None,
+    )
+
+
+def _instant(text: str | None) -> float | None:
+    return datetime.fromisoformat(text).timestamp() if text else None

@@ -1,0 +1,384 @@
+"""The first half of a poll: walk the subscriptions and record every listing that is new.
+
+Each folder is looked at in the thread that listed it and boiled down to a `Sighting` at once, so that memory holds the
+volumes and not their pages.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pagebind.app.inventory import Inventory, look_at_shelf
+from pagebind.app.sighting import Sighting
+from pagebind.app.walk import Folder, Found, Start, Unlisted, Walk, starts
+from pagebind.core import keys, layout
+from pagebind.core import manifest as manifests
+from pagebind.core.history import History
+from pagebind.core.keys import ManifestMark
+from pagebind.core.library_key import library_key
+from pagebind.core.manifest import Manifest, Page
+from pagebind.core.planner import Policy, Problem, Seen, Shelf
+from pagebind.errors import ConditionFailed, KeyMissing, PagebindError, ServerUnreachable
+from pagebind.ports.store import ABSENT, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pagebind.core.watch import Watch
+    from pagebind.ports.clock import Clock
+    from pagebind.ports.progress import Progress
+    from pagebind.ports.source import Source
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a walk saw: volumes by id, and what could not be listed."""
+
+    sightings: dict[str, Sighting] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    failed_roots: int = 0
+    roots: int = 0
+
+
+class Surveyor:
+    """Walks, and turns folders into sightings.
+
+    Args:
+        write: record new listings as manifests; without, they are only planned.
+        keep: so many pages may be kept in memory for handing out.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        work: Store,
+        library: Store,
+        watches: Sequence[Watch],
+        policy: Policy,
+        clock: Clock,
+        progress: Progress,
+        *,
+        concurrency: int,
+        write: bool,
+        keep: int,
+    ) -> None:
+        self._source = source
+        self._work = work
+        self._library = library
+        self._watches = watches
+        self._policy = policy
+        self._clock = clock
+        self._progress = progress
+        self._concurrency = concurrency
+        self._write = write
+        self._keep = keep
+        self._lock = threading.Lock()
+        self._loose: list[Folder] = []
+        self._inventory = Inventory({}, {})
+        self._survey = Survey()
+
+    def survey(self, inventory: Inventory, paths: Sequence[str]) -> Survey:
+        """Walk the subscriptions, or only ``paths`` inside them.
+
+        Raises:
+            AuthRefused: the credentials.
+            ServerUnreachable: no root could be listed because nobody answers.
+        """
+        self._inventory, self._survey, self._loose = inventory, Survey(), []
+        begin = list(starts(self._watches, paths))
+        self._survey.roots = len(begin)
+        roots = {start.path for start in begin}
+        unreachable: list[PagebindError] = []
+
+        def look(found: Found) -> None:
+            if isinstance(found, Unlisted) and found.path in roots:
+                self._survey.failed_roots += 1
+                if isinstance(found.error, ServerUnreachable):
+                    unreachable.append(found.error)
+            self._look(found)
+
+        Walk(self._source, begin, wants_fresh=self._wants_fresh, look=look, concurrency=self._concurrency).run()
+        if unreachable and self._survey.failed_roots == len(begin):
+            raise unreachable[0]
+        self._decide_loose()
+        self._account_for_unseen(begin, restricted=bool(paths))
+        return self._survey
+
+    def relist(self, sighting: Sighting) -> tuple[Page, ...] | None:
+        """The pages of a volume once more, with fresh signs; None if they are no longer those of its manifest."""
+        watch = self._watch(sighting.subscription)
+        items = self._source.list(sighting.path, password=watch.password())
+        contents = layout.sort_out(items, lambda name, is_dir: watch.leaves_out(sighting.path, name, is_dir))
+        pages = manifests.pages_of(contents.pages)
+        head = self._inventory.history(sighting.volume).head
+        if head is not None and manifests.revision_of(pages) != head.revision:
+            pages = manifests.keep_identities(pages, self._load(sighting.volume, head).pages)
+        return pages if manifests.revision_of(pages) == sighting.revision else None
+
+    def _watch(self, path: str) -> Watch:
+        return next(watch for watch in self._watches if watch.path == path)
+
+    def _wants_fresh(self, path: str) -> bool:
+        """Only a listing that would settle a volume has to be fresh."""
+        if self._policy.settle <= 0 or not self._write:
+            return False
+        history = self._inventory.volumes.get(keys.volume_id(path))
+        head = history.head if history else None
+        if history is None or head is None or history.epochs(head):
+            return False
+        return self._clock.now() - head.created >= self._policy.settle and not self._is_bound(path, history, head)
+
+    def _is_bound(self, path: str, history: History, head: ManifestMark) -> bool:
+        book = self._inventory.books.get(head.key_digest)
+        view = look_at_shelf(keys.volume_id(path), history, book, self._library.head)
+        return view.shelf is Shelf.OURS and view.bound_revision == head.revision
+
+    def _look(self, found: Found) -> None:
+        if isinstance(found, Unlisted):
+            self._unlisted(found)
+            return
+        contents = found.contents
+        self._progress.listed(found.path, len(contents.pages))
+        for name in contents.excluded_folders:
+            self._ignore(found.watch, layout.join(found.path, name), "left out by `exclude`")
+        if not contents.pages:
+            self._without_pages(found)
+        elif layout.is_loose(contents):
+            with self._lock:
+                self._loose.append(found)
+        else:
+            self._observe(found)
+
+    def _unlisted(self, found: Unlisted) -> None:
+        error = found.error
+        log.warning("listing failed", extra={"path": found.path, "reason": error.message})
+        with self._lock:
+            self._survey.failed.append(found.path)
+            self._survey.problems.append(
+                Problem("listing_failed", error.message, error.fix, found.path, error.retryable)
+            )
+        volume = keys.volume_id(found.path)
+        if volume in self._inventory.volumes:
+            self._remember(found.watch, found.path, Seen.UNKNOWN, "its folder could not be listed")
+
+    def _without_pages(self, found: Folder) -> None:
+        contents = found.contents
+        known = self._inventory.volumes.get(keys.volume_id(found.path))
+        if contents.excluded_pages and not contents.folders:
+            self._ignore(found.watch, found.path, f"`exclude` leaves out all of its {contents.excluded_pages} pages")
+        elif known is not None and known.head is not None:
+            self._remember(found.watch, found.path, Seen.GONE, "listed without pages; nothing is deleted")
+        elif contents.archives:
+            self._ignore(found.watch, found.path, f'{contents.archives} archives: `archives = "ignore"`')
+
+    def _ignore(self, watch: Watch, path: str, why: str) -> None:
+        self._remember(watch, path, Seen.IGNORED, why)
+
+    def _remember(self, watch: Watch, path: str, seen: Seen, why: str) -> None:
+        name = layout.name_volume(watch.path, path)
+        self._add(
+            Sighting(
+                keys.volume_id(path),
+                path,
+                watch.path,
+                self._key_of(watch, path, name),
+                name.series,
+                name.volume,
+                seen=seen,
+                why=why,
+            )
+        )
+
+    def _add(self, sighting: Sighting) -> None:
+        with self._lock:
+            self._survey.sightings[sighting.volume] = sighting
+
+    def _key_of(self, watch: Watch, path: str, name: layout.Name) -> str:
+        """The key that the settings give, unless the first manifest has fixed another."""
+        key = library_key(watch.template, name.series, name.volume)
+        volume = keys.volume_id(path)
+        head = self._inventory.history(volume).head
+        if head is None or keys.library_digest(key) == head.key_digest:
+            return key
+        return self._load(volume, head).key
+
+    def _observe(self, folder: Folder) -> None:
+        """Turn a folder with pages into a sighting, and record its listing if it is new."""
+        path, watch = folder.path, folder.watch
+        volume = keys.volume_id(path)
+        name = layout.name_volume(watch.path, path)
+        history = self._inventory.history(volume)
+        head = history.head
+        pages = manifests.pages_of(folder.contents.pages)
+        revision = manifests.revision_of(pages)
+        if head is not None and revision != head.revision:
+            pages = manifests.keep_identities(pages, self._load(volume, head).pages)
+            revision = manifests.revision_of(pages)
+        sighting = Sighting(
+            volume,
+            path,
+            watch.path,
+            self._key_of(watch, path, name),
+            name.series,
+            name.volume,
+            revision=revision,
+            pages=len(pages),
+            size=sum(page.size for page in pages),
+            fresh=folder.fresh,
+            may_refresh=folder.may_refresh,
+        )
+        if head is None or head.revision != revision or history.ambiguous:
+            self._append(sighting, head, pages)
+        self._protect(sighting, watch, pages)
+        self._retain(sighting, pages)
+        self._add(sighting)
+
+    def _append(self, sighting: Sighting, head: ManifestMark | None, pages: tuple[Page, ...]) -> None:
+        seq = head.seq + 1 if head else 1
+        revision = sighting.revision or ""
+        mark = ManifestMark(seq, revision, keys.library_digest(sighting.key), self._clock.now())
+        sighting.planned = mark
+        if not self._write:
+            return
+        document = Manifest(
+            sighting.volume,
+            sighting.path,
+            sighting.subscription,
+            sighting.key,
+            sighting.series,
+            sighting.title,
+            seq,
+            revision,
+            pages,
+        )
+        try:
+            info = self._work.put(keys.manifest_key(sighting.volume, mark), manifests.dump(document), condition=ABSENT)
+        except ConditionFailed:
+            return  # another poll saw the same
+        log.info("new listing", extra={"volume": sighting.volume, "seq": seq, "pages": len(pages)})
+        sighting.planned = None
+        with self._lock:
+            volumes = self._inventory.volumes
+            assert isinstance(volumes, dict)
+            volumes.setdefault(sighting.volume, History()).manifests.append(
+                ManifestMark(seq, revision, mark.key_digest, info.created)
+            )
+
+    def _protect(self, sighting: Sighting, watch: Watch, pages: Sequence[Page]) -> None:
+        """Notice a listing that lacks what the bound book, or a larger listing of the last days, has."""
+        history = self._inventory.history(sighting.volume)
+        newest = sighting.planned or history.head
+        if newest is None or history.epochs(newest):
+            return
+        book = self._inventory.books.get(newest.key_digest)
+        view = look_at_shelf(sighting.volume, history, book, self._library.head)
+        if view.bound_revision == sighting.revision:
+            return
+        since = self._clock.now() - manifests.SHRINK_MEMORY
+        older = {mark for mark in history.manifests if mark.seq < newest.seq and mark.created >= since}
+        recent = max((self._load(sighting.volume, mark) for mark in older), key=lambda m: len(m.pages), default=None)
+        bound = history.of_seq(view.bound_seq) if view.bound_seq is not None else None
+        references = [m for m in (recent, self._load(sighting.volume, bound) if bound else None) if m]
+        missing = {
+            name: None
+            for reference in references
+            for name in manifests.lacking(
+                pages,
+                reference.pages,
+                explained=lambda name: watch.leaves_out(sighting.path, name, False),
+            )
+        }
+        sighting.shrunk = tuple(missing)
+
+    def _retain(self, sighting: Sighting, pages: tuple[Page, ...]) -> None:
+        """Keep the pages of what may be handed out in this run, and of what has entries already."""
+        history = self._inventory.history(sighting.volume)
+        head = history.head
+        started = bool(history.staged) or (head is not None and bool(history.epochs(head)))
+        if started and head is not None and self._is_bound(sighting.path, history, head):
+            return
+        ready = self._write and (
+            self._policy.settle <= 0 or (head is not None and self._clock.now() - head.created >= self._policy.settle)
+        )
+        if not (started or ready) or sighting.shrunk:
+            return
+        with self._lock:
+            if self._keep >= len(pages):
+                self._keep -= len(pages)
+                sighting.content = pages
+
+    def _decide_loose(self) -> None:
+        """Pictures beside subfolders are no book if a folder below holds pages, and undecided if one is unknown."""
+        for folder in self._loose:
+            below = [s for s in self._survey.sightings.values() if _strictly_below(s.path, folder.path)]
+            count = len(folder.contents.pages)
+            if any(s.seen is Seen.LISTED for s in below):
+                self._ignore(folder.watch, folder.path, f"{count} loose pictures beside folders with pages")
+            elif any(layout.is_below(path, folder.path) for path in self._survey.failed):
+                self._remember(folder.watch, folder.path, Seen.UNKNOWN, "a folder below could not be listed")
+            else:
+                self._observe(folder)
+
+    def _account_for_unseen(self, begin: Sequence[Start], *, restricted: bool) -> None:
+        """What this walk did not meet: gone only if everything that could show it was listed."""
+        if restricted:
+            return
+        for volume, history in list(self._inventory.volumes.items()):
+            head = history.head
+            if volume in self._survey.sightings or head is None:
+                continue
+            recorded = self._load(volume, head)
+            self._add(
+                Sighting(
+                    volume,
+                    recorded.path,
+                    recorded.subscription,
+                    recorded.key,
+                    recorded.series,
+                    recorded.title,
+                    *self._absence(recorded.path, begin),
+                    revision=head.revision,
+                    pages=len(recorded.pages),
+                    size=sum(page.size for page in recorded.pages),
+                )
+            )
+
+    def _absence(self, path: str, begin: Sequence[Start]) -> tuple[Seen, str]:
+        def covering(folder: str) -> bool:
+            return layout.is_below(path, folder)
+
+        if any(covering(folder) for folder in self._survey.failed):
+            return Seen.UNKNOWN, "a folder above could not be listed"
+        if not any(covering(start.path) for start in begin):
+            return Seen.UNSUBSCRIBED, ""
+        if any(s.seen is Seen.IGNORED and covering(s.path) for s in self._survey.sightings.values()):
+            return Seen.IGNORED, "left out by `exclude`"
+        return Seen.GONE, ""
+
+    def _load(self, volume: str, mark: ManifestMark) -> Manifest:
+        return load_manifest(self._work, volume, mark)
+
+
+def load_manifest(work: Store, volume: str, mark: ManifestMark) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        KeyMissing: it is not there, or is not a manifest any more.
+    """
+    key = keys.manifest_key(volume, mark)
+    try:
+        return manifests.load(work.get(key))
+    except ValueError as error:
+        raise KeyMissing(
+            f"{key} is not readable: {error}", fix="delete it: the next run records the listing anew", path=key
+        ) from error
+
+
+def _strictly_below(path: str, folder: str) -> bool:
+    return path != folder and layout.is_below(path, folder)

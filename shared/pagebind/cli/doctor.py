@@ -1,0 +1,53 @@
+"""`pagebind doctor`: is everything there that a run needs?"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from pagebind.app.report import problem_of
+from pagebind.cli.documents import EMPTY
+from pagebind.cli.session import FAILED, OK, Session, options, printable
+
+if TYPE_CHECKING:
+    from pagebind.app.doctor import Check
+
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@click.command()
+@options(EMPTY["doctor"])
+def doctor(session: Session) -> int:
+    r"""Check the server, what it is, the credentials and rights, every drive and subscription, and the store.
+
+    \b
+    Examples:
+      pagebind doctor
+      pagebind doctor --json | jq '.checks[] | select(.status != "ok")'
+    """
+    from pagebind import wiring
+    from pagebind.app.doctor import doctor as examine
+
+    parts = wiring.build(session.settings(), os.environ)
+    checks = []
+    for check in examine(parts.source, parts.work, parts.library, parts.watches):
+        checks.append(check)
+        _show(session, check)
+    failed = [check for check in checks if check.status == "fail"]
+    session.emit(
+        {
+            "checks": [{"name": c.name, "status": c.status, "detail": c.detail, "fix": c.fix} for c in checks],
+            "problems": [asdict(problem_of(c.error)) for c in failed if c.error is not None],
+        }
+    )
+    return FAILED if failed else OK
+
+
+def _show(session: Session, check: Check) -> None:
+    fix = f"\n        {check.fix}" if check.fix and check.status != "ok" else ""
+    session.say(
+        click.style(f"{check.status:<5} ", fg=_COLOURS[check.status]) + f"{check.name}: {printable(check.detail)}{fix}"
+    )

@@ -1,0 +1,43 @@
+"""`pagebind init`: write a commented configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pagebind.cli.documents import EMPTY
+from pagebind.cli.session import OK, Session, options
+from pagebind.errors import ConfigError
+
+
+@click.command()
+@options(EMPTY["init"])
+def init(session: Session) -> int:
+    r"""Write a commented pagebind.toml (or --config FILE); an existing file is never overwritten.
+
+    \b
+    Examples:
+      pagebind init
+      pagebind init --config ~/.config/pagebind/pagebind.toml
+    """
+    from pagebind.config import FILE_NAME, template
+
+    target = Path.cwd() / (session.config or FILE_NAME)
+    text = template(f"{Path.cwd().as_uri()}/pagebind-data")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise ConfigError(
+            f"{target} is there already", fix="edit it, or name another file by --config", path=str(target)
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            f"{target} cannot be written: {error.strerror}", fix="name another file by --config", path=str(target)
+        ) from error
+    session.emit({"config": str(target), "problems": []})
+    session.say(f"wrote {target}")
+    session.say("next: set the server's address, the token and the subscription in it, then run `pagebind doctor`")
+    return OK

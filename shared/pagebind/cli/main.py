@@ -1,0 +1,112 @@
+"""`pagebind`: the command group. Subcommands are imported when they are called."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from typing import Any, NoReturn
+
+import click
+
+_SUBCOMMANDS = {
+    "init": "Write a commented pagebind.toml.",
+    "doctor": "Check server, credentials, drives, subscriptions and store.",
+    "plan": "Show what a run would do; change nothing.",
+    "run": "Poll, fetch and bind until nothing is left to do now.",
+    "status": "Show where each volume stands.",
+    "verify": "Check books against their receipts.",
+    "demo": "Try it all without a server of your own.",
+}
+
+
+class _Lazy(click.Group):
+    """Knows its subcommands by name and imports the one that is called."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        return list(_SUBCOMMANDS)
+
+    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _SUBCOMMANDS:
+            return None
+        module = importlib.import_module(f"pagebind.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in _SUBCOMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, _SUBCOMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" There are {', '.join(_SUBCOMMANDS)}."
+            raise click.UsageError(f"no subcommand is called {name!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_SUBCOMMANDS.items()))
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from pagebind import __version__
+
+        click.echo(f"pagebind {__version__}")
+        ctx.exit()
+
+
+@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+def pagebind() -> None:
+    r"""Turn finished folders of comic pages on an Alist or OpenList server into CBZ files that are never broken.
+
+    \b
+    Examples:
+      pagebind demo                     see it work, without a server
+      pagebind init && pagebind doctor  start with your own
+      pagebind run                      make every finished folder a book
+    """
+
+
+def entry() -> NoReturn:
+    """The console script."""
+    from pagebind.cli import session
+
+    try:
+        status = pagebind.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help(), err=True)
+        status = session.WRONG_USE
+    except click.ClickException as error:
+        status = _wrong_use(error)
+    except (session.Interrupted, KeyboardInterrupt, click.exceptions.Abort) as error:
+        status = error.status if isinstance(error, session.Interrupted) else 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        status = session.FAILED
+    sys.exit(status or 0)
+
+
+def _wrong_use(error: click.ClickException) -> int:
+    """One line, and with ``--json`` the document of the subcommand that was meant."""
+    from pagebind.cli import session
+
+    context = getattr(error, "ctx", None)
+    called = context.command_path if context else "pagebind"
+    message = f"{error.format_message()} (see `{called} --help`)"
+    if "--json" in sys.argv:
+        problem = {"code": "usage", "message": error.format_message(), "fix": f"see `{called} --help`"}
+        click.echo(
+            json.dumps({"schema": 1, **_empty(called), "problems": [{**problem, "path": None, "retryable": False}]})
+        )
+    click.echo(f"error: {session.printable(message)}", err=True)
+    return session.WRONG_USE
+
+
+def _empty(called: str) -> dict[str, Any]:
+    from pagebind.cli import documents
+
+    return documents.EMPTY.get(called.rpartition(" ")[2], {})

@@ -1,0 +1,89 @@
+"""`pagebind status`: where each volume stands."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from pagebind.cli.documents import EMPTY, problems
+from pagebind.cli.session import OK, UNFINISHED, Session, options, printable, tell_problem
+from pagebind.core.planner import Action, State
+
+if TYPE_CHECKING:
+    from pagebind.app.report import VolumeReport
+
+_COLOURS = {State.BOUND: "green", State.HELD: "red", State.FETCHING: "yellow"}
+
+
+@click.command()
+@click.argument("volume", required=False)
+@options(EMPTY["status"])
+def status(session: Session, volume: str | None) -> int:
+    r"""Show each volume's state, pages, why it is held, when it settles, when it was bound; and the last run.
+
+    VOLUME: a server path, a library key, or a glob over them.
+
+    \b
+    Examples:
+      pagebind status
+      pagebind status "/comics/One Piece/Vol 01"
+      pagebind status "One Piece/*"
+    """
+    from pagebind import wiring
+    from pagebind.adapters.clock import SystemClock
+    from pagebind.app import select
+    from pagebind.app.status import status as look
+
+    settings = session.settings()
+    work, library = wiring.stores(settings)
+    found = look(work, library, wiring.policy(settings), SystemClock())
+    shown = found.volumes
+    if volume is not None:
+        named = select.volumes(volume, (select.Named(r.volume, r.path, r.key) for r in shown))
+        chosen = {one.volume for one in named}
+        shown = [report for report in shown if report.volume in chosen]
+    held = [report.problem for report in shown if report.problem]
+    session.emit(
+        {"volumes": [r.document() for r in shown], "problems": problems(held), "last_run": _summary(found.last_run)}
+    )
+    for report in shown:
+        _show(session, report)
+    _show_last_run(session, found.last_run)
+    return UNFINISHED if held else OK
+
+
+def _summary(last: object) -> dict[str, object] | None:
+    """The last run without its volumes, which stand in the document already."""
+    if not isinstance(last, dict):
+        return None
+    return {name: value for name, value in last.items() if name not in ("schema", "volumes")}
+
+
+def _show(session: Session, report: VolumeReport) -> None:
+    state = click.style(f"{report.state.value:<13}", fg=_COLOURS.get(report.state))
+    session.say(state + printable(f"{report.path} -> {report.key}, {report.staged_text()}: {_why(report)}"))
+    if report.problem and not session.json:
+        tell_problem(report.problem)
+
+
+def _why(report: VolumeReport) -> str:
+    if report.bound_at is not None and report.state is State.BOUND:
+        return f"bound {_local(report.bound_at)}"
+    if report.action is Action.SETTLE and report.settles_at is not None:
+        return f"{report.reason}, settles {_local(report.settles_at)}"
+    return report.reason
+
+
+def _local(instant: float) -> str:
+    return datetime.fromtimestamp(instant).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _show_last_run(session: Session, last: object) -> None:
+    if not isinstance(last, dict):
+        session.say("no run yet: `pagebind run` makes one")
+        return
+    error = last.get("error")
+    end = printable(f"failed: {error['message']}") if error else f"{len(last.get('problems', []))} problems"
+    session.say(f"last run {last.get('ended')}, {last.get('seconds')} s, {end}")

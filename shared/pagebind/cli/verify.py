@@ -1,0 +1,60 @@
+"""`pagebind verify`: books against receipts."""
+
+from __future__ import annotations
+
+import click
+
+from pagebind.cli.documents import EMPTY, problems
+from pagebind.cli.progress import watching
+from pagebind.cli.session import OK, UNFINISHED, Session, options, printable
+
+
+@click.command()
+@click.argument("volume", required=False)
+@click.option("--read", is_flag=True, help="Read every byte back, instead of comparing what the store recorded.")
+@options(EMPTY["verify"])
+def verify(session: Session, volume: str | None, read: bool) -> int:
+    r"""Check the books in the library against their receipts.
+
+    VOLUME: a server path, a library key, or a glob over them.
+
+    \b
+    Examples:
+      pagebind verify
+      pagebind verify --read "One Piece/*"
+    """
+    from pagebind import wiring
+    from pagebind.app import select
+    from pagebind.app.verify import Verify
+
+    work, library = wiring.stores(session.settings())
+    use_case = Verify(work, library, read=read)
+    inventory, books = use_case.books()
+    chosen = sorted(books.values(), key=lambda named: named.key)
+    if volume is not None:
+        chosen = select.volumes(volume, chosen)
+    checked = []
+    with watching(quiet=session.quiet or session.json) as progress:
+        for named in chosen:
+            one = use_case.check(inventory, named)
+            checked.append(one)
+            if one.problem is None:
+                progress.note(printable(f"ok {one.key} ({one.pages} pages)"))
+    wrong = [one.problem for one in checked if one.problem]
+    session.emit(
+        {
+            "books": [
+                {
+                    "key": one.key,
+                    "ok": one.problem is None,
+                    "pages": one.pages,
+                    "problem": problems([one.problem])[0] if one.problem else None,
+                }
+                for one in checked
+            ],
+            "problems": problems(wrong),
+        }
+    )
+    session.tell(wrong)
+    session.say(f"{len(checked) - len(wrong)} of {len(checked)} books are what their receipts say")
+    return UNFINISHED if wrong else OK

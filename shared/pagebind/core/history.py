@@ -1,0 +1,82 @@
+"""What the keys of the work store tell about one volume, without reading an object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pagebind.core import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pagebind.core.keys import FailureMark, ManifestMark, ReceiptMark, SentMark
+
+
+@dataclass(slots=True)
+class History:
+    """One volume's objects by kind, each list in the order of its keys. ``staged`` holds the pages with an entry.
+
+    ``debris`` counts other objects in staging: pages that were too large for memory, on their way when something died.
+    """
+
+    manifests: list[ManifestMark] = field(default_factory=list)
+    sent: list[SentMark] = field(default_factory=list)
+    staged: set[str] = field(default_factory=set)
+    failures: list[FailureMark] = field(default_factory=list)
+    receipts: list[ReceiptMark] = field(default_factory=list)
+    debris: int = 0
+
+    @property
+    def head(self) -> ManifestMark | None:
+        """The newest manifest. Where two polls wrote the same seq, the one that was sent, else the first by key."""
+        if not self.manifests:
+            return None
+        top = max(mark.seq for mark in self.manifests)
+        return self.of_seq(top)
+
+    def of_seq(self, seq: int) -> ManifestMark | None:
+        """The manifest that counts for a seq."""
+        marks = [mark for mark in self.manifests if mark.seq == seq]
+        sent = {mark.revision for mark in self.sent if mark.seq == seq}
+        return next((mark for mark in marks if mark.revision in sent), marks[0] if marks else None)
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether the newest seq stands twice and neither was sent: then neither settles."""
+        head = self.head
+        if head is None:
+            return False
+        revisions = {mark.revision for mark in self.manifests if mark.seq == head.seq}
+        return len(revisions) > 1 and not any(mark.seq == head.seq for mark in self.sent)
+
+    def epochs(self, mark: ManifestMark) -> list[SentMark]:
+        """How often this manifest's missing pages were handed out."""
+        return [sent for sent in self.sent if (sent.seq, sent.revision) == (mark.seq, mark.revision)]
+
+    def receipt_for(self, version: str) -> ReceiptMark | None:
+        """The newest receipt that names this version of the book."""
+        wanted = keys.version_digest(version)
+        return max((mark for mark in self.receipts if mark.version_digest == wanted), key=_seq, default=None)
+
+    def revision_of(self, seq: int) -> str | None:
+        """The revision that a seq stands for, or None if its manifest is no longer there."""
+        mark = self.of_seq(seq)
+        return mark.revision if mark else None
+
+
+def _seq(mark: ReceiptMark) -> int:
+    return mark.seq
+
+
+def final_failures(failures: Iterable[FailureMark], *, now: float, epochs: int, after: float) -> set[str]:
+    """Pages that have failed for good: in at least ``epochs`` epochs, the first at least ``after`` seconds ago."""
+    by_page: dict[str, list[FailureMark]] = {}
+    for mark in failures:
+        by_page.setdefault(mark.page, []).append(mark)
+    return {
+        page
+        for page, marks in by_page.items()
+        if len({(mark.seq, mark.epoch) for mark in marks}) >= epochs
+        and now - min(mark.created for mark in marks) >= after
+    }

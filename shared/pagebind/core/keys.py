@@ -1,0 +1,176 @@
+"""Every object key, built and taken apart here and nowhere else.
+
+Keys are a readable slug plus a short digest, lower case, ASCII, safe in every store and on every file system. Numbers
+are padded so that the order of keys is the order of events.
+
+======================================================== ========================================
+``manifests/<volume>/<seq>.<revision>.<key digest>.json`` this listing was seen
+``sent/<volume>/<seq>.<revision>.<epoch>``            its missing pages are being handed out
+``staging/<volume>/<page>.entry``                     this page is safely here
+``failures/<volume>/<page>.<seq>.<epoch>.json``       this page failed, and why
+``decisions/<volume>/<n>.json``                       what the operator decided
+``done/<volume>/<seq>.<version digest>.json``         the receipt of a published book
+``runs/<inverted time>.json``                         what a poll saw and did; the newest first
+===================================================== ========================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from dataclasses import dataclass
+
+MANIFESTS = "manifests/"
+SENT = "sent/"
+STAGING = "staging/"
+FAILURES = "failures/"
+DECISIONS = "decisions/"
+DONE = "done/"
+RUNS = "runs/"
+
+BOOK_TYPE = "application/vnd.comicbook+zip"
+
+_SLUG_LENGTH = 40
+_LAST_MILLISECOND = 10**13 - 1
+"""Far enough (the year 2286) that every inverted time has 13 digits."""
+
+
+def digest(text: str, length: int = 12) -> str:
+    """The first ``length`` hex digits of the SHA-256 of the text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
+
+
+def volume_id(path: str) -> str:
+    """The id of the volume at a server path, e.g. ``one-piece-vol-01-3f0c5a9b1d2e``."""
+    words = unicodedata.normalize("NFKD", " ".join(path.split("/")[-2:])).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", words).strip("-")[:_SLUG_LENGTH].strip("-")
+    return f"{slug or 'volume'}-{digest(path)}"
+
+
+def library_digest(key: str) -> str:
+    """Two library keys with the same digest cannot stand side by side where case or unicode form is ignored."""
+    return digest(unicodedata.normalize("NFC", unicodedata.normalize("NFC", key).casefold()))
+
+
+def version_digest(version: str) -> str:
+    """A short name for a store's version of a book, as it stands in the receipt's key."""
+    return digest(version)
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestMark:
+    """A manifest, as far as its key tells; ``created`` in seconds since the epoch, by the store's clock."""
+
+    seq: int
+    revision: str
+    key_digest: str
+    created: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SentMark:
+    """The ``epoch``-th handing out of a revision's missing pages."""
+
+    seq: int
+    revision: str
+    epoch: int
+    created: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FailureMark:
+    """One failure of one page in one epoch."""
+
+    page: str
+    seq: int
+    epoch: int
+    created: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptMark:
+    """A receipt for one version of a book."""
+
+    seq: int
+    version_digest: str
+    created: float = 0.0
+
+
+def manifest_key(volume: str, mark: ManifestMark) -> str:
+    """Key of a manifest."""
+    return f"{MANIFESTS}{volume}/{mark.seq:06d}.{mark.revision}.{mark.key_digest}.json"
+
+
+def sent_key(volume: str, mark: SentMark) -> str:
+    """Key of a sent marker."""
+    return f"{SENT}{volume}/{mark.seq:06d}.{mark.revision}.{mark.epoch:04d}"
+
+
+def entry_key(volume: str, page: str) -> str:
+    """Key of a staged page: local file header + bytes."""
+    return f"{STAGING}{volume}/{page}.entry"
+
+
+def data_key(volume: str, page: str) -> str:
+    """Key under which the bytes of a page too large for memory wait for their header."""
+    return f"{STAGING}{volume}/{page}.data"
+
+
+def failure_key(volume: str, mark: FailureMark) -> str:
+    """Key of a failure."""
+    return f"{FAILURES}{volume}/{mark.page}.{mark.seq:06d}.{mark.epoch:04d}.json"
+
+
+def receipt_key(volume: str, seq: int, version: str) -> str:
+    """Key of the receipt for this version of the book."""
+    return f"{DONE}{volume}/{seq:06d}.{version_digest(version)}.json"
+
+
+def run_key(now: float, nonce: str) -> str:
+    """Key of the record of a poll that ended ``now``; ``nonce`` tells apart two in one millisecond."""
+    return f"{RUNS}{_LAST_MILLISECOND - int(now * 1000):013d}.{nonce}.json"
+
+
+def volume_of(key: str) -> str:
+    """The volume in the second place of a key of work; empty where there is none."""
+    parts = key.split("/", 2)
+    return parts[1] if len(parts) == len(("prefix", "volume", "rest")) else ""
+
+
+def page_of(key: str) -> str | None:
+    """The page of an entry's key, or None for another kind of object."""
+    name = key.rpartition("/")[2]
+    return name.removesuffix(".entry") if name.endswith(".entry") else None
+
+
+def parse_manifest(key: str, created: float = 0.0) -> ManifestMark | None:
+    """Take a manifest's key apart; None if it is not one."""
+    match key.rpartition("/")[2].split("."):
+        case [seq, revision, key_digest, "json"] if seq.isdigit():
+            return ManifestMark(int(seq), revision, key_digest, created)
+    return None
+
+
+def parse_sent(key: str, created: float = 0.0) -> SentMark | None:
+    """Take a sent marker's key apart; None if it is not one."""
+    match key.rpartition("/")[2].split("."):
+        case [seq, revision, epoch] if seq.isdigit() and epoch.isdigit():
+            return SentMark(int(seq), revision, int(epoch), created)
+    return None
+
+
+def parse_failure(key: str, created: float = 0.0) -> FailureMark | None:
+    """Take a failure's key apart; None if it is not one."""
+    match key.rpartition("/")[2].split("."):
+        case [page, seq, epoch, "json"] if seq.isdigit() and epoch.isdigit():
+            return FailureMark(page, int(seq), int(epoch), created)
+    return None
+
+
+def parse_receipt(key: str, created: float = 0.0) -> ReceiptMark | None:
+    """Take a receipt's key apart; None if it is not one."""
+    match key.rpartition("/")[2].split("."):
+        case [seq, version, "json"] if seq.isdigit():
+            return ReceiptMark(int(seq), version, created)
+    return None

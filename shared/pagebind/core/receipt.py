@@ -1,0 +1,64 @@
+"""The receipt of a published book: what stands where in it, and which version of it this is true of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPage:
+    """One page in the book. ``offset`` is where its bytes begin, after its local header."""
+
+    page: str
+    name: str
+    offset: int
+    size: int
+    crc32: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """``version`` is the store's, ``size`` bytes and ``crc32c`` are the whole book's."""
+
+    volume: str
+    path: str
+    key: str
+    seq: int
+    revision: str
+    version: str
+    size: int
+    crc32c: int
+    pages: tuple[BoundPage, ...]
+
+
+def dump(receipt: Receipt) -> bytes:
+    """The receipt as JSON."""
+    document = {
+        "schema": 1,
+        "volume": receipt.volume,
+        "path": receipt.path,
+        "key": receipt.key,
+        "seq": receipt.seq,
+        "revision": receipt.revision,
+        "version": receipt.version,
+        "size": receipt.size,
+        "crc32c": f"{receipt.crc32c:08x}",
+        "pages": [[p.page, p.name, p.offset, p.size, f"{p.crc32:08x}"] for p in receipt.pages],
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def load(content: bytes) -> Receipt:
+    """Read back what `dump` wrote.
+
+    Raises:
+        ValueError: it is not a receipt.
+    """
+    try:
+        document = json.loads(content)
+        pages = tuple(BoundPage(p, n, offset, size, int(crc, 16)) for p, n, offset, size, crc in document["pages"])
+        named = {name: document[name] for name in Receipt.__slots__ if name not in ("pages", "crc32c")}
+        return Receipt(pages=pages, crc32c=int(document["crc32c"], 16), **named)
+    except (KeyError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(f"not a receipt: {error}") from error

@@ -1,0 +1,64 @@
+"""Handing out work: one fetch task per missing page, one finalize task per volume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class FetchTask:
+    """All that fetch needs to stage one page; nothing in it opens anything but this one file.
+
+    Attributes:
+        volume: the volume's id.
+        page: the page's id, the name of its entry.
+        path: the file's path on the server, as the account sees it.
+        subscription: path of the subscription, for headers and the folder's password.
+        book_name: the name inside the book, part of the entry's header.
+        size: bytes, as listed.
+        seq, epoch: which handing out this is.
+        hashes: as listed, by kind.
+        sign: of the link; empty where it must be asked for.
+    """
+
+    volume: str
+    page: str
+    path: str
+    subscription: str
+    book_name: str
+    size: int
+    seq: int
+    epoch: int
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    sign: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizeTask:
+    """Put the volume's book together, if its pages are there."""
+
+    volume: str
+    seq: int
+    epoch: int
+    attempt: int = 0
+
+
+class Dispatch(Protocol):
+    """A queue. It delivers each task at least once, in any order, perhaps twice; a durable one outlives its process."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether tasks survive the death of this process."""
+        ...
+
+    def fetch(self, task: FetchTask) -> None:
+        """Queue one page. May block while the queue is full."""
+        ...
+
+    def finalize(self, task: FinalizeTask, *, delay: float) -> None:
+        """Queue a finalize, to run in about ``delay`` seconds, or when its pages are through if that is known."""
+        ...

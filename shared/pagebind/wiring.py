@@ -1,0 +1,184 @@
+"""The composition root: settings become ports. The only place that chooses a backend, and it imports lazily."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pagebind.adapters.clock import SystemClock
+from pagebind.adapters.secrets import LocalSecrets
+from pagebind.adapters.stores.folder import FolderStore
+from pagebind.core.keys import digest
+from pagebind.core.planner import Policy
+from pagebind.core.watch import Watch
+from pagebind.ports.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+
+    from pagebind.adapters.alist import Credentials
+    from pagebind.adapters.dispatch.local import HandleFetch, HandleFinalize, LocalDispatch
+    from pagebind.app.poll import Poll
+    from pagebind.config import Settings, SourceSettings, Subscription
+    from pagebind.ports.dispatch import Dispatch
+    from pagebind.ports.secrets import Secrets
+    from pagebind.ports.source import Source
+    from pagebind.ports.store import Store
+
+_PAGES_PER_WORKER = 2.0
+"""Without a rate, so many pages a second are expected of each download under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that the use cases are made of."""
+
+    settings: Settings
+    source: Source
+    work: Store
+    library: Store
+    clock: SystemClock
+    watches: tuple[Watch, ...]
+    policy: Policy
+    progress: Progress
+
+    def poll(self, dispatch: Dispatch, *, write: bool) -> Poll:
+        """A poll over these parts; without ``write`` it only plans."""
+        from pagebind.app.poll import Poll
+
+        return Poll(
+            self.source,
+            self.work,
+            self.library,
+            dispatch,
+            self.clock,
+            self.progress,
+            watches=self.watches,
+            policy=self.policy,
+            interval=self.settings.poll.interval,
+            concurrency=self.settings.source.concurrency,
+            write=write,
+        )
+
+    def plan(self) -> Poll:
+        """A poll that changes nothing; its queue is never used."""
+        return self.poll(self.local_dispatch(_never, _never), write=False)
+
+    def local_dispatch(self, fetch: HandleFetch, finalize: HandleFinalize) -> LocalDispatch:
+        """A queue in this process."""
+        from pagebind.adapters.dispatch.local import LocalDispatch
+
+        return LocalDispatch(fetch, finalize, self.clock, workers=self.settings.source.concurrency)
+
+    def run_lock(self, on_wait: Callable[[], None]) -> AbstractContextManager[None]:
+        """The lock that lets one run at a time work on this store."""
+        from pagebind.adapters.stores.run_lock import RunLock
+
+        return RunLock(self.settings.store.work_folder).acquire(on_wait)
+
+
+def build(settings: Settings, env: Mapping[str, str], progress: Progress | None = None) -> Parts:
+    """Make the parts that the settings ask for. Nothing is contacted yet.
+
+    Raises:
+        ConfigError: a secret's reference leads nowhere.
+    """
+    clock = SystemClock()
+    secrets = LocalSecrets(env, clock)
+    work, library = stores(settings)
+    return Parts(
+        settings,
+        source(settings, secrets, clock),
+        work,
+        library,
+        clock,
+        tuple(watch(settings, subscription, secrets) for subscription in settings.subscriptions),
+        policy(settings),
+        progress or Silent(),
+    )
+
+
+def _never(*_: object) -> None:
+    raise AssertionError("a plan hands nothing out")
+
+
+def stores(settings: Settings) -> tuple[FolderStore, FolderStore]:
+    """Work and library."""
+    work = FolderStore(settings.store.work_folder)
+    return work, FolderStore(settings.store.library_folder, work=work)
+
+
+def policy(settings: Settings) -> Policy:
+    """The settings as the state table needs them, for a queue in the process."""
+    per_second = settings.source.downloads_per_second
+    return Policy(
+        settle=settings.bind.settle,
+        give_up_epochs=settings.bind.give_up_epochs,
+        give_up_after=settings.bind.give_up_after,
+        rate=per_second if per_second > 0 else _PAGES_PER_WORKER * settings.source.concurrency,
+        durable=False,
+        keep_pages=settings.bind.keep_pages,
+    )
+
+
+def watch(settings: Settings, subscription: Subscription, secrets: Secrets) -> Watch:
+    """A subscription as the use cases see it. Its secret is looked up once now, so that a wrong reference shows."""
+    reference = subscription.password
+    if reference is not None:
+        secrets.get(reference)
+    return Watch(
+        subscription.path,
+        subscription.library,
+        (lambda path, is_dir: subscription.excluded(path, is_dir=is_dir)) if subscription.exclude.lines else None,
+        (lambda: secrets.get(reference)) if reference is not None else str,
+        settings.headers_for(subscription),
+    )
+
+
+def source(settings: Settings, secrets: Secrets, clock: SystemClock) -> Source:
+    """The server, with the credentials and rates of the settings."""
+    from pagebind.adapters.alist import AlistSource, Limits
+
+    chosen = settings.source
+    return AlistSource(
+        chosen.url,
+        _credentials(chosen, secrets),
+        clock=clock,
+        client_id=digest(f"pagebind\0{settings.store.url}", 32),
+        limits=Limits(
+            list_per_second=chosen.list_per_second,
+            downloads_per_second=chosen.downloads_per_second,
+            bandwidth=chosen.bandwidth,
+            concurrency=chosen.concurrency,
+            connect_timeout=chosen.connect_timeout,
+            read_timeout=chosen.read_timeout,
+        ),
+    )
+
+
+def paths_watched(settings: Settings) -> tuple[Watch, ...]:
+    """The subscriptions' paths alone, to check a command line before anything is asked of anybody."""
+    return tuple(Watch(subscription.path, subscription.library) for subscription in settings.subscriptions)
+
+
+def _credentials(chosen: SourceSettings, secrets: Secrets) -> Credentials:
+    from pagebind.adapters.alist import Guest, Login, StaticToken
+
+    def secret(reference: str) -> Callable[[], str]:
+        secrets.get(reference)
+        return lambda: secrets.get(reference)
+
+    if chosen.token is not None:
+        return StaticToken(secret(chosen.token))
+    if chosen.username is not None and chosen.password is not None:
+        one_time = secret(chosen.otp_secret) if chosen.otp_secret is not None else None
+        return Login(chosen.username, secret(chosen.password), one_time)
+    return Guest()
+
+
+def with_settle(settings: Settings, settle: float | None) -> Settings:
+    """The settings with another settling time, as ``--settle`` gives it."""
+    if settle is None:
+        return settings
+    return replace(settings, bind=replace(settings.bind, settle=settle))
