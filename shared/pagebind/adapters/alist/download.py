@@ -267,7 +267,7 @@ class _Transfer:
         body = reply.peek(_LARGEST_ERROR)
         opened = envelope.open_envelope(body)
         if opened is not None:
-            words = envelope.safe_words(opened.message, self._sign)
+            words = envelope.safe_words(opened.message, self._sign, self._wanted.password)
         else:
             words = envelope.words_of_page(body) if endpoint is Endpoint.LINK else ""
         return envelope.judge(
@@ -304,7 +304,8 @@ def _is_error_in_disguise(reply: Reply) -> bool:
         return True
     if reply.content_type != "application/json":
         return False
-    opened = envelope.open_envelope(reply.peek(_LARGEST_ERROR))
+    body = reply.peek(_LARGEST_ERROR)
+    opened = envelope.open_envelope(body) if len(body) <= _LARGEST_ERROR else None
     return opened is not None and opened.code != envelope.OK
 
 

@@ -299,10 +299,10 @@ def _again_if_passing(answer: Answer) -> Remedy:
 def _said(answer: Answer) -> str:
     if answer.words:
         return f'"{answer.words}"'
-    if answer.code is not None and answer.code != OK:
-        return f"code {answer.code} without a reason"
+    if answer.code is not None:
+        return "success without data" if answer.code == OK else f"code {answer.code} without a reason"
     what = f" with {answer.content_type}" if answer.content_type else ""
-    return f"HTTP {answer.status}{what}" if answer.status != OK else answer.content_type or "without data"
+    return f"HTTP {answer.status}{what}"
 
 
 _URL: Final = re.compile(r"(?i)\b(https?)://(?:[^\s/\"'<>?#]*@)?([^\s/\"'<>?#@]+)[^\s\"'<>]*")

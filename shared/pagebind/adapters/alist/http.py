@@ -79,7 +79,7 @@ class Reply:
             raise _no_answer(error) from None
 
     def peek(self, at_most: int) -> bytes:
-        """The beginning of the body: all of it if it is no longer than ``at_most``. Raises: NoAnswer."""
+        """The beginning of the body: all of it, or more than ``at_most`` bytes. Raises: NoAnswer."""
         size = 0
         got: list[bytes] = []
         for chunk in self.chunks():
@@ -150,20 +150,32 @@ class Connections:
         if known is not None:
             return known
         with self._lock:
-            proxy = getproxies().get(scheme)
-            if proxy is not None and proxy_bypass(host):
-                proxy = None
+            proxy = _proxy_for(scheme, host)
             if (scheme, proxy) not in self._transports:
-                self._transports[scheme, proxy] = httpx.HTTPTransport(
-                    verify=scheme == "https" or proxy is not None, limits=self._pool, proxy=proxy
-                )
+                self._transports[scheme, proxy] = self._connect(scheme, proxy)
             return self._chosen.setdefault((scheme, host), self._transports[scheme, proxy])
+
+    def _connect(self, scheme: str, proxy: str | None) -> BaseTransport:
+        try:
+            return httpx.HTTPTransport(verify=scheme == "https" or proxy is not None, limits=self._pool, proxy=proxy)
+        except (ImportError, ValueError):
+            raise NoAnswer(
+                "the proxy that the environment names is of a kind that is not supported", connected=False
+            ) from None
 
 
 def host_of(url: str) -> str:
     """Host and port as they stand in the URL: what may be shown of a link."""
     parts = urlsplit(url)
     return parts.netloc.rpartition("@")[2] or url.partition(":")[0]
+
+
+def _proxy_for(scheme: str, host: str) -> str | None:
+    """The proxy that the environment names for this host (``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY``)."""
+    proxy = getproxies().get(scheme)
+    if not proxy or proxy_bypass(host):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def _no_answer(error: httpx.HTTPError | httpx.InvalidURL) -> NoAnswer:

@@ -40,13 +40,14 @@ Credentials = StaticToken | Login | Guest
 
 def one_time_code(secret: str, now: float) -> str:
     """The code of the moment ``now``. Raises: ConfigError."""
-    import pyotp  # noqa: PLC0415  # few accounts use codes, and it costs 20 ms
+    import pyotp  # few accounts use codes, and it costs 20 ms
 
     try:
         return pyotp.TOTP(secret.replace(" ", "").upper()).at(int(now))
     except ValueError:
         raise ConfigError(
-            "[source] otp_secret is not a base32 text", fix="use the secret that the server showed beside its QR code"
+            "[source] otp_secret is no secret of one-time codes (base32, at least 112 bits)",
+            fix="use the text that the server showed beside its QR code",
         ) from None
 
 

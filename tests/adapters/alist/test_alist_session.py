@@ -1,0 +1,241 @@
+"""Which credentials are sent when, and how often they are tried."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pyotp
+import pytest
+from tests.adapters.alist.doubles import TOKEN, FakeClock, Server, ok, page_of, refused
+
+from pagebind.adapters.alist import Guest, Login, StaticToken
+from pagebind.adapters.alist.once import Once
+from pagebind.errors import AuthRefused, ConfigError, LockedOut, PagebindError, ServerUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pagebind.adapters.alist import Credentials
+
+THREADS = 8
+LOGIN = Login("bob", lambda: "CANARYPASSWORD")
+GUEST_OFF = refused(401, "Guest user is disabled, login please")
+
+
+def by_token(**answers: Any) -> Callable[[httpx.Request], Any]:
+    return lambda request: answers[request.headers.get("Authorization", "none")]
+
+
+def outcomes(work: Callable[[], object]) -> list[object]:
+    """What ``work`` gives or raises in threads that start together."""
+    barrier = Barrier(THREADS)
+
+    def one(_: int) -> object:
+        barrier.wait(10)
+        try:
+            return work()
+        except PagebindError as error:
+            return error
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(one, range(THREADS)))
+
+
+def test_nothing_is_asked_before_the_first_call_and_a_token_is_sent_raw() -> None:
+    double = Server().on("/api/fs/list", page_of(["a"]))
+    source = double.source()
+    assert double.requests == []
+    source.list("/")
+    (request,) = double.requests
+    assert request.headers["Authorization"] == TOKEN
+    assert request.headers["Client-Id"] == "pagebind-test"
+
+
+def test_every_call_of_the_api_carries_the_client_id() -> None:
+    double = Server().on("/api/fs/list", page_of(["a"])).on("/api/auth/login", ok({"token": "jwt"}))
+    double.on("/api/public/settings", ok({"version": "v3.63.0"})).on("/api/admin/storage/list", ok({"content": None}))
+    source = double.source(LOGIN)
+    source.list("/")
+    source.server()
+    assert source.drives() == []
+    assert {request.headers.get("Client-Id") for request in double.requests} == {"pagebind-test"}
+
+
+@pytest.mark.parametrize("words", ["token is invalidated", "token is expired", "session inactive"])
+def test_a_refused_jwt_is_replaced_by_one_login_and_one_repetition(words: str) -> None:
+    double = Server().on("/api/auth/login", [ok({"token": "old"}), ok({"token": "new"})])
+    double.on("/api/fs/list", by_token(old=refused(401, words), new=page_of(["a"])))
+    assert [item.name for item in double.source(LOGIN).list("/")] == ["a"]
+    assert (double.count("/api/auth/login"), double.count("/api/fs/list")) == (2, 2)
+
+
+def test_a_new_jwt_that_is_refused_too_ends_it() -> None:
+    double = Server().on("/api/auth/login", ok({"token": "old"})).on("/api/fs/list", refused(401, "token is expired"))
+    double.on("/api/auth/login", [ok({"token": "old"}), ok({"token": "new"})])
+    source = double.source(LOGIN)
+    for _ in range(3):
+        with pytest.raises(AuthRefused, match="token is expired"):
+            source.list("/")
+    assert (double.count("/api/auth/login"), double.count("/api/fs/list")) == (2, 2)
+
+
+def test_eight_threads_refused_at_once_make_one_login() -> None:
+    together = Barrier(THREADS)
+    tokens: dict[str, Any] = {"old": page_of(["a"]), "new": page_of(["a"])}
+    double = Server().on("/api/auth/login", [ok({"token": "old"}), ok({"token": "new"})])
+
+    class Together(httpx.MockTransport):
+        """Holds back the refusals until every thread has been refused."""
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            response = super().handle_request(request)
+            if tokens["old"].content.find(b"expired") >= 0 and request.headers.get("Authorization") == "old":
+                together.wait(10)
+            return response
+
+    double.on("/api/fs/list", lambda request: tokens[request.headers["Authorization"]])
+    source = double.source(LOGIN)
+    source._connections._given = Together(double)
+    source.list("/")
+    tokens["old"] = refused(401, "token is expired")
+    results = outcomes(lambda: [item.name for item in source.list("/")])
+    assert results == [["a"]] * THREADS
+    assert double.count("/api/auth/login") == 2
+
+
+@pytest.mark.parametrize("credentials", [Guest(), StaticToken(lambda: TOKEN)])
+@pytest.mark.parametrize("words", ["Guest user is disabled, login please", "token is invalidated", "token is expired"])
+def test_a_refused_token_or_guest_costs_one_request_whoever_asks(credentials: Credentials, words: str) -> None:
+    double = Server().on("/api/fs/list", refused(401, words))
+    source = double.source(credentials)
+    results = outcomes(lambda: source.list("/"))
+    assert all(isinstance(result, AuthRefused) and words in result.message for result in results)
+    assert len(double.requests) == 1
+
+
+def test_guest_off_says_what_to_set() -> None:
+    with pytest.raises(AuthRefused) as caught:
+        Server().on("/api/fs/list", GUEST_OFF).source(Guest()).list("/")
+    assert caught.value.fix == 'set [source] token, for example token = "env:ALIST_TOKEN"'
+    assert "alist.example:5244" in caught.value.message
+
+
+@pytest.mark.parametrize("code", [400, 401])
+def test_a_wrong_password_is_tried_once_whoever_asks(code: int) -> None:
+    double = Server().on("/api/auth/login", refused(code, "Invalid username or password"))
+    source = double.source(LOGIN)
+    results = outcomes(lambda: source.list("/"))
+    assert all(type(result) is AuthRefused for result in results)
+    assert len(double.requests) == 1
+
+
+def test_a_lockout_ends_all_logins() -> None:
+    double = Server().on(
+        "/api/auth/login", [ok({"token": "old"}), refused(429, "Too many unsuccessful sign-in attempts")]
+    )
+    double.on("/api/fs/list", refused(401, "token is expired"))
+    source = double.source(LOGIN)
+    for _ in range(3):
+        with pytest.raises(LockedOut, match="Too many unsuccessful"):
+            source.list("/")
+    assert (double.count("/api/auth/login"), double.count("/api/fs/list")) == (2, 1)
+
+
+def test_http_429_at_the_login_is_a_lockout_too() -> None:
+    double = Server().on("/api/auth/login", httpx.Response(429, headers={"retry-after": "300"}, content=b"slow down"))
+    with pytest.raises(LockedOut) as caught:
+        double.source(LOGIN).account()
+    assert caught.value.retry_after == 300
+    assert len(double.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "words", ["Password has been changed, login please", "Current user is disabled, replace please"]
+)
+def test_an_account_that_changed_is_not_logged_in_again(words: str) -> None:
+    double = Server().on("/api/auth/login", ok({"token": "jwt"})).on("/api/fs/list", refused(401, words))
+    with pytest.raises(AuthRefused, match=words) as caught:
+        double.source(LOGIN).list("/")
+    assert caught.value.fix
+    assert double.count("/api/auth/login") == 1
+
+
+def test_a_login_sends_the_code_of_the_moment() -> None:
+    secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+    double = Server().on("/api/auth/login", ok({"token": "jwt"}))
+    clock = FakeClock(1_700_000_000)
+    double.source(Login("bob", lambda: "pw", lambda: "jbsw y3dp ehpk 3pxp jbsw y3dp ehpk 3pxp"), clock=clock).account()
+    (body,) = double.bodies("/api/auth/login")
+    assert body == {"username": "bob", "password": "pw", "otp_code": pyotp.TOTP(secret).at(1_700_000_000)}
+
+
+def test_an_otp_secret_that_is_none_is_a_matter_of_configuration() -> None:
+    with pytest.raises(ConfigError, match="otp_secret") as caught:
+        Server().source(Login("bob", lambda: "pw", lambda: "CANARY!1")).account()
+    assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("secret", ["", " \n", "two\nlines", "schlüssel"])
+def test_a_token_that_cannot_be_one_is_not_sent(secret: str) -> None:
+    double = Server()
+    with pytest.raises(AuthRefused, match=r"\[source\] token"):
+        double.source(StaticToken(lambda: secret)).account()
+    assert double.requests == []
+
+
+def test_the_newline_of_a_secret_file_is_no_part_of_the_token() -> None:
+    double = Server()
+    double.source(StaticToken(lambda: TOKEN + "\n")).account()
+    assert double.requests[0].headers["Authorization"] == TOKEN
+
+
+def test_a_guest_sends_no_authorization() -> None:
+    double = Server().on("/api/fs/list", page_of(["a"]))
+    double.source(Guest()).list("/")
+    assert "Authorization" not in double.requests[0].headers
+
+
+@pytest.mark.parametrize(
+    ("data", "admin"),
+    [
+        ({"role": 2}, True),
+        ({"role": [2]}, True),
+        ({"role": [5], "role_names": ["admin"]}, True),
+        ({"role": 0}, False),
+        ({"role": [1], "role_names": ["guest"]}, False),
+        ({"role": None, "role_names": None}, False),
+        ({}, False),
+    ],
+)
+def test_role_as_number_or_list(data: dict[str, Any], admin: bool) -> None:
+    account = Server().on("/api/me", ok({"username": "x", "new": {"field": 1}, **data})).source().account()
+    assert account.admin is admin
+    assert account.base_path == "/"
+
+
+def test_threads_that_wait_for_a_failing_login_do_not_repeat_it() -> None:
+    double = Server().on("/api/auth/login", httpx.ConnectError("[Errno 111] Connection refused"))
+    source = double.source(LOGIN)
+    with pytest.raises(ServerUnreachable):
+        source.list("/")
+    assert double.count("/api/auth/login") == 3
+    assert all(isinstance(result, ServerUnreachable) for result in outcomes(lambda: source.list("/")))
+    assert double.count("/api/auth/login") <= 3 + 3 * THREADS
+
+
+def test_once_makes_its_value_once_and_tries_again_after_a_failure() -> None:
+    made: Iterator[int | ValueError] = iter([ValueError("not yet"), 7])
+
+    def make() -> int:
+        value = next(made)
+        if isinstance(value, ValueError):
+            raise value
+        return value
+
+    once = Once(make)
+    with pytest.raises(ValueError, match="not yet"):
+        once.get()
+    assert [once.get(), once.get()] == [7, 7]
