@@ -16,6 +16,7 @@ import pytest
 from tests.contracts.store_suite import keys
 
 from pagebind.adapters.stores import trailer
+from pagebind.adapters.stores.book_records import BookRecords
 from pagebind.adapters.stores.folder import FolderStore
 from pagebind.errors import ConditionFailed, PartDamaged, StoreError, StoreUnavailable
 from pagebind.ports.store import ABSENT, StoredPart, Version
@@ -149,16 +150,38 @@ class TestLibrary:
         third = library.put("b.cbz", b"3", condition=Version(first.version), metadata={"n": "3"})
         assert [record["version"] for record in records(work)] == [third.version]
 
-    def test_a_failed_condition_leaves_no_record(self, library: FolderStore, work: FolderStore) -> None:
-        def meanwhile() -> Iterator[bytes]:
-            yield b"ours"
-            library.root.mkdir(exist_ok=True)
-            (library.root / "b.cbz").write_bytes(b"foreign")
+    def test_a_book_that_appears_at_the_last_moment_is_kept_and_leaves_no_record(
+        self, library: FolderStore, work: FolderStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        link = os.link
 
+        def link_too_late(source: Path, target: Path) -> None:
+            if target.suffix == ".cbz":
+                target.write_bytes(b"foreign")
+            link(source, target)
+
+        monkeypatch.setattr(os, "link", link_too_late)
         with pytest.raises(ConditionFailed):
-            library.put_stream("b.cbz", meanwhile(), condition=ABSENT, metadata={"n": "1"})
+            library.put("b.cbz", b"ours", condition=ABSENT, metadata={"n": "1"})
         assert files(library.root) == ["b.cbz"]
+        assert library.get("b.cbz") == b"foreign"
         assert records(work) == []
+
+    def test_a_book_replaced_while_it_is_looked_at_is_not_taken_for_a_foreign_one(
+        self, library: FolderStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        library.put("b.cbz", b"1", metadata={"n": "1"})
+        metadata = BookRecords.metadata
+
+        def replaced_before(records: BookRecords, key: str, version: str) -> dict[str, str] | None:
+            monkeypatch.undo()
+            library.put("b.cbz", b"2", metadata={"n": "2"})
+            return metadata(records, key, version)
+
+        monkeypatch.setattr(BookRecords, "metadata", replaced_before)
+        head = library.head("b.cbz")
+        assert head is not None
+        assert head.metadata == {"n": "2"}
 
     def test_foreign_and_changed_books_have_no_metadata(self, library: FolderStore) -> None:
         put = library.put("S/ours.cbz", b"ours", metadata={"n": "1"})
