@@ -143,10 +143,14 @@ def test_status_of_a_request_about_no_path(server: DemoServer, client: Client) -
 def test_delay_comes_first(server: DemoServer, client: Client) -> None:
     server.faults.add("delay", "*", seconds=0.2, on="file")
     begun = time.monotonic()
-    client.listing()
-    listed = time.monotonic()
-    client.get()
-    assert time.monotonic() - listed >= 0.2 > listed - begun
+    assert client.get().body == PICTURE
+    assert time.monotonic() - begun >= 0.2
+
+
+def test_delay_and_status_are_for_the_requests_meant() -> None:
+    delay = Fault("delay", on="file")
+    assert delay.fits("file", "/a")
+    assert not delay.fits("list", "/a")
 
 
 def test_list_error_has_its_own_words(server: DemoServer, client: Client) -> None:

@@ -249,7 +249,8 @@ def test_a_virtual_drive_lists_and_serves_what_is_nowhere() -> None:
         reply = client.ask("GET", f"/d/comics/Series%20002/Vol%20005/{item['name']}?sign={item['sign']}")
         assert len(reply.body) == item["size"] == 3000
         assert hashlib.sha256(reply.body).hexdigest() == item["hash_info"]["sha256"]
-        assert client.listing("/comics/Series 003")["message"].endswith("object not found")
+        for missing in ("Series 003", "Series 002/Vol 006", "Series 002/Vol 005/0451.jpg"):
+            assert client.listing(f"/comics/{missing}")["message"].endswith("object not found")
 
 
 def test_what_was_rendered_is_stale_under_a_new_key_and_with_faults() -> None:

@@ -23,6 +23,8 @@ _SETTINGS: Mapping[str, str] = {
     "site_title": "AList",
 }
 
+_READER = 3  # the first role that is not built in
+
 # OpenList answers a refused download with a page of this kind; its fixed part is as long as the real one's.
 _ERROR_PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -108,7 +110,7 @@ class Dialect:
             "username": user.name,
             "password": "",
             "base_path": user.base_path,
-            "role": [user.number] if self.role_as_list else user.role,
+            "role": [user.role or _READER] if self.role_as_list else user.role,
             "disabled": user.disabled,
             "permission": user.permission,
             "sso_id": "",

@@ -215,9 +215,7 @@ class VirtualDrive(Drive):
             series = -(-self.folders // self.folders_per_series)
             return [self._folder(f"Series {number:03}", "") for number in range(1, series + 1)]
         if len(parts) == 1:
-            first = (parts[0] - 1) * self.folders_per_series
-            volumes = min(self.folders_per_series, self.folders - first)
-            return [self._folder(f"Vol {number:03}", relative) for number in range(1, volumes + 1)]
+            return [self._folder(f"Vol {number:03}", relative) for number in range(1, self._volumes(parts[0]) + 1)]
         if len(parts) == 2:  # noqa: PLR2004  # series and volume
             return [self._page(f"{number:04}.jpg", relative) for number in range(1, self.files + 1)]
         raise NotThere(relative)
@@ -240,10 +238,13 @@ class VirtualDrive(Drive):
         if match is None:
             raise NotThere(relative)
         numbers = [int(part) for part in match.groups() if part is not None]
-        limits = (-(-self.folders // self.folders_per_series), self.folders_per_series, self.files)
+        limits = (-(-self.folders // self.folders_per_series), self._volumes(numbers[0] if numbers else 1), self.files)
         if any(not 1 <= number <= limit for number, limit in zip(numbers, limits, strict=False)):
             raise NotThere(relative)
         return numbers
+
+    def _volumes(self, series: int) -> int:
+        return min(self.folders_per_series, self.folders - (series - 1) * self.folders_per_series)
 
     def _folder(self, name: str, above: str) -> Entry:
         time = self.modified * _BILLION

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pagebind.demo.dialects import Dialect
     from pagebind.demo.signs import Signs
 
-_CACHED_BYTES = 128 << 20
+_CACHED_BYTES = 512 << 20  # a million files take some 350 MB
 _HOUR = 3_600_000_000_000
 _TYPES = {
     **dict.fromkeys(("jpg", "jpeg", "png", "gif", "bmp", "svg", "ico", "swf", "webp", "avif", "tiff"), 5),

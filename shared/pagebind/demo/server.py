@@ -10,13 +10,10 @@ import argparse
 import json
 import secrets
 import signal
-import socket
 import sys
 import threading
 import time
-import urllib.parse
 from dataclasses import asdict, dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -31,6 +28,7 @@ from pagebind.demo.faults import Faults
 from pagebind.demo.listings import Listings
 from pagebind.demo.signs import Signs
 from pagebind.demo.tree import Tree
+from pagebind.demo.wire import HttpServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -97,7 +95,7 @@ class DemoServer:
         downloads = Downloads(self.dialect, self.tree, self.signs, self.faults, self.listings)
         self._api = Api(self.dialect, self.accounts, self.tree, self.listings, downloads)
         self._address = (host, port)
-        self._http: _HttpServer | None = None
+        self._http: HttpServer | None = None
         self.requests: list[Logged] = []
         for user in users:
             self.accounts.add(user)
@@ -117,7 +115,7 @@ class DemoServer:
 
     def start(self) -> Self:
         """Listen; the port stays the same when it is stopped and started again."""
-        self._http = _HttpServer(self._address, self)
+        self._http = HttpServer(self._address, self.answer)
         self._address = (self._address[0], self._http.server_port)
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
         return self
@@ -228,89 +226,6 @@ class DemoServer:
                 self.requests.clear()
             return text(200, data, "application/json")
         return text(404, "no such control\n", "text/plain")
-
-
-class _HttpServer(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 256
-
-    def __init__(self, address: tuple[str, int], demo: DemoServer) -> None:
-        self.demo = demo
-        self.stopping = threading.Event()
-        self._connections: set[socket.socket] = set()
-        super().__init__(address, _Handler)
-
-    def stop(self) -> None:
-        self.stopping.set()
-        self.shutdown()
-        self.server_close()
-        for connection in list(self._connections):
-            _close(connection)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self._connections.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self._connections.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
-
-
-def _close(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _HttpServer
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the name of the base class
-        """Nothing: tests read `DemoServer.requests`."""
-
-    def _serve(self) -> None:
-        parts = urllib.parse.urlsplit(self.path if not self.path.startswith("//") else "/" + self.path.lstrip("/"))
-        request = Request(
-            method=self.command,
-            path=parts.path,
-            query=dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True)),
-            headers={name.lower(): value for name, value in self.headers.items()},
-            body=self.rfile.read(int(self.headers.get("Content-Length") or 0)),
-            address=str(self.client_address[0]),
-        )
-        self._send(self.server.demo.answer(request, self.server.stopping))
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = _serve  # noqa: N815  # names of the base class
-
-    def _send(self, answer: Answer) -> None:
-        length = answer.stop - answer.start
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
-        if answer.status != 304:  # noqa: PLR2004  # Not Modified has no body
-            self.send_header("Content-Length", str(length))
-        small = isinstance(answer.body, Pieces) and answer.stays is None and length < 1 << 16
-        if self.command != "HEAD" and small:
-            self._headers_buffer: list[bytes]
-            self._headers_buffer += [b"\r\n", answer.body.read()[answer.start : answer.stop]]
-            self.flush_headers()
-            return
-        self.end_headers()
-        if self.command == "HEAD":
-            return
-        sent = length if answer.stays is None else answer.stays
-        answer.body.send(self.connection, answer.start, answer.start + sent)
-        if answer.stays is not None:
-            self.server.stopping.wait(None if answer.stall == float("inf") else answer.stall)
-            self.close_connection = True
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
