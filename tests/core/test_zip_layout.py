@@ -233,6 +233,25 @@ def test_zip64_by_size_or_offset_only_where_demanded(tmp_path: Path, sizes: list
     assert book.stat().st_size == book_size(entries)
 
 
+def test_a_local_header_has_zip64_from_the_size_that_is_the_mark_itself() -> None:
+    below = local_header("1.jpg", 7, 2**32 - 2)
+    at = local_header("1.jpg", 7, 2**32 - 1)
+
+    assert below[18:26] == struct.pack("<2I", 2**32 - 2, 2**32 - 2)
+    assert below[30:] == b"1.jpg"
+    assert at[18:26] == b"\xff" * 8
+    assert at[30:] == b"1.jpg" + struct.pack("<2H2Q", 1, 16, 2**32 - 1, 2**32 - 1)
+
+
+@pytest.mark.parametrize(("offset", "extra"), [(2**32 - 2, b""), (2**32 - 1, struct.pack("<2HQ", 1, 8, 2**32 - 1))])
+def test_the_directory_has_zip64_from_the_offset_that_is_the_mark_itself(offset: int, extra: bytes) -> None:
+    tail = central_directory([Entry("1", 0, offset - 31), Entry("2", 0, 0)])
+
+    second = tail[47:]
+    assert second[42:46] == struct.pack("<I", offset)
+    assert second[46 : 47 + len(extra)] == b"2" + extra
+
+
 def test_other_readers_list_a_book_beyond_4_gib(tmp_path: Path) -> None:
     entries = [Entry("1.jpg", 1, 5 * GIB), Entry("2.jpg", 2, 10), Entry("3.jpg", 3, 4 * GIB - 1)]
     book = tmp_path / "sparse.cbz"

@@ -1,6 +1,7 @@
 """The object store: what every backend promises.
 
-A key is a ``/``-separated path without empty, ``.`` or ``..`` parts. Objects are immutable bytes with a small string
+A key is a ``/``-separated path without empty, ``.`` or ``..`` parts; a backslash, NUL or invalid Unicode is refused, and
+so are the store's own names. Objects are immutable bytes with a small string
 map of metadata; replacing one gives it another *version*. Everything is strongly consistent: what a call has returned,
 every later call of any process sees. An object is visible whole or not at all, whatever dies when.
 """
@@ -20,7 +21,7 @@ class ObjectInfo:
 
     Attributes:
         key: its key.
-        size: bytes.
+        size: bytes of the content; in a listing without metadata it may include what the backend keeps with it.
         version: the store's name for exactly these bytes under this key; opaque.
         created: when this version came to be, seconds since the epoch, UTC, by the store's clock.
         metadata: as written, or None where the call does not carry it (see `Store.list`).
@@ -37,7 +38,10 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
-    """A whole object of the work store, to stand inside another: exactly ``size`` bytes with this CRC-32C."""
+    """A whole object of the work store, to stand inside another: exactly ``size`` bytes with this CRC-32C.
+
+    A backend may accept the same bytes under another version.
+    """
 
     key: str
     version: str
@@ -143,7 +147,8 @@ class Store(Protocol):
         part's size and CRC-32C are checked on the way, and ``crc32c`` against the whole.
 
         Raises:
-            PartDamaged: a part is missing or not what it should be; ``path`` is its key. Nothing was written.
+            PartDamaged: a part is missing or not what it should be; ``path`` is its key. A whole that differs raises it
+                with this object's own key. Nothing was written.
             ConditionFailed: the condition does not hold (any more). Nothing was written.
             StoreUnavailable: nothing was written.
         """

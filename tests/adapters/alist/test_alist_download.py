@@ -444,6 +444,26 @@ def test_a_sign_that_expires_before_the_resume_is_replaced() -> None:
     assert "sign=FRESH:0" in cutter.requests[-1]
 
 
+def test_one_fresh_sign_is_all_that_a_download_gets() -> None:
+    words, fresh = b'{"code":401,"message":"sign expired"}', b'{"code":200,"data":{"sign":"FRESH:0"}}'
+    expired = head(200, len(words), "application/json") + words
+    renewed = head(200, len(fresh), "application/json") + fresh
+    with (
+        cutting(expired, renewed, head(200, len(BODY)) + BODY[:4000], expired, renewed) as (cutter, source, _),
+        pytest.raises(SignRefused, match="sign expired"),
+    ):
+        list(source.download(WANTED))
+    assert sum("/api/fs/get" in request for request in cutter.requests) == 1
+
+
+def test_what_is_sent_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    with cutting(head(200, len(BODY)) + BODY) as (cutter, source, _):
+        assert b"".join(source.download(WANTED)) == BODY
+    assert TOKEN in cutter.requests[0]
+    assert caplog.text == ""
+
+
 def test_a_download_that_is_given_up_frees_its_connection() -> None:
     with cutting(head(200, len(BODY)) + BODY) as (_, source, _clock):
         stream = source.download(WANTED)
@@ -501,7 +521,7 @@ def test_no_rate_never_waits() -> None:
     assert clock.waits == []
 
 
-LEAKS = 'Get "https://cdn.example/x?sign=SIGNCANARY:0&token=abc": sign=SIGNCANARY:0 password is PASSWORDCANARY'
+LEAKS = 'Get "https://cdn.example/PATHCANARY?sign=SIGNCANARY:0&token=abc": sign=SIGNCANARY:0 password is PASSWORDCANARY'
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 500])
@@ -527,7 +547,7 @@ def test_no_secret_reaches_an_error(code: int, caplog: pytest.LogCaptureFixture)
             errors.append(error)
     assert len(errors) >= 4
     shown = "".join(f"{e!r} {e} {e.message} {e.fix} {e.__dict__}" for e in errors)
-    for secret in ("SIGNCANARY", TOKEN, "token=abc"):
+    for secret in ("SIGNCANARY", "PATHCANARY", TOKEN, "token=abc"):
         assert secret not in shown + caplog.text
     assert "PASSWORDCANARY" not in repr(wanted) + "".join(e.message for e in errors if e.path)
     assert TOKEN not in repr(StaticToken(lambda: TOKEN))

@@ -124,6 +124,11 @@ def test_without_a_total_pages_are_read_until_one_is_empty() -> None:
     assert listed(without) == folder
 
 
+def test_without_a_total_a_repeated_page_is_no_whole_folder() -> None:
+    with pytest.raises(ListingFailed):
+        listed(lambda _page, _refresh: ListData(content=[Item(name) for name in names(200)]))
+
+
 def test_a_success_without_entries_and_total_is_no_empty_folder() -> None:
     with pytest.raises(ListingFailed, match="without entries"):
         listed(lambda _page, _refresh: ListData())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Condition, Lock
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -12,6 +12,7 @@ import pytest
 from tests.adapters.alist.doubles import TOKEN, FakeClock, Server, ok, page_of, refused
 
 from pagebind.adapters.alist import Guest, Login, StaticToken
+from pagebind.adapters.alist.login import Session
 from pagebind.adapters.alist.once import Once
 from pagebind.errors import AuthRefused, ConfigError, LockedOut, PagebindError, ServerUnreachable
 
@@ -42,6 +43,28 @@ def outcomes(work: Callable[[], object]) -> list[object]:
 
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(one, range(THREADS)))
+
+
+class CountingLock:
+    """A lock that knows how many have come to it, so that a test can let all of them wait there."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._changed = Condition()
+        self.arrived = 0
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self.arrived += 1
+            self._changed.notify_all()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def wait_for_all(self) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.arrived == THREADS, timeout=10)
 
 
 def test_nothing_is_asked_before_the_first_call_and_a_token_is_sent_raw() -> None:
@@ -109,8 +132,15 @@ def test_eight_threads_refused_at_once_make_one_login() -> None:
 @pytest.mark.parametrize("credentials", [Guest(), StaticToken(lambda: TOKEN)])
 @pytest.mark.parametrize("words", ["Guest user is disabled, login please", "token is invalidated", "token is expired"])
 def test_a_refused_token_or_guest_costs_one_request_whoever_asks(credentials: Credentials, words: str) -> None:
-    double = Server().on("/api/fs/list", refused(401, words))
+    double, gate = Server(), CountingLock()
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        gate.wait_for_all()
+        return refused(401, words)
+
+    double.on("/api/fs/list", answer)
     source = double.source(credentials)
+    source._api._session._first = gate  # type: ignore[assignment]
     results = outcomes(lambda: source.list("/"))
     assert all(isinstance(result, AuthRefused) and words in result.message for result in results)
     assert len(double.requests) == 1
@@ -216,14 +246,26 @@ def test_role_as_number_or_list(data: dict[str, Any], admin: bool) -> None:
     assert account.base_path == "/"
 
 
-def test_threads_that_wait_for_a_failing_login_do_not_repeat_it() -> None:
+def test_a_login_that_finds_no_server_is_tried_again_but_not_for_ever() -> None:
     double = Server().on("/api/auth/login", httpx.ConnectError("[Errno 111] Connection refused"))
-    source = double.source(LOGIN)
     with pytest.raises(ServerUnreachable):
-        source.list("/")
+        double.source(LOGIN).list("/")
     assert double.count("/api/auth/login") == 3
-    assert all(isinstance(result, ServerUnreachable) for result in outcomes(lambda: source.list("/")))
-    assert double.count("/api/auth/login") <= 3 + 3 * THREADS
+
+
+def test_threads_that_waited_for_a_failing_login_share_its_failure() -> None:
+    lock, logins = CountingLock(), 0
+
+    def log_in(_: Login) -> str:
+        nonlocal logins
+        logins += 1
+        lock.wait_for_all()
+        raise ServerUnreachable("down")
+
+    session = Session(LOGIN, log_in)
+    session._lock = lock  # type: ignore[assignment]
+    assert [type(result) for result in outcomes(session.token)] == [ServerUnreachable] * THREADS
+    assert logins == 1
 
 
 def test_once_makes_its_value_once_and_tries_again_after_a_failure() -> None:
