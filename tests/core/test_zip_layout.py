@@ -249,6 +249,7 @@ def test_the_directory_has_zip64_from_the_offset_that_is_the_mark_itself(offset:
 
     second = tail[47:]
     assert second[42:46] == struct.pack("<I", offset)
+    assert second[30:32] == struct.pack("<H", len(extra))
     assert second[46 : 47 + len(extra)] == b"2" + extra
 
 
