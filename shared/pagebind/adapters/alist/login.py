@@ -60,7 +60,7 @@ class Session:
         self._lock = Lock()
         self._token: str | None = None
         self._ended: AuthRefused | None = None
-        self._tries = 0
+        self._failures = 0
         self._failed: Exception | None = None
         self._first = Lock()
         self._opened = Event()
@@ -100,20 +100,19 @@ class Session:
         self._ended = why
 
     def _obtain(self, *, refused: str | None) -> str:
-        seen = self._tries
+        seen = self._failures
         with self._lock:
             if self._ended is not None:
                 raise Refusal(self._ended)
             if self._token is not None and self._token != refused:
                 return self._token
-            if self._tries != seen and self._failed is not None:
+            if self._failures != seen and self._failed is not None:
                 # Somebody tried while we waited for the lock: the same again would only prolong the failure.
                 raise self._failed
-            self._tries += 1
             try:
                 self._token = self._fetch()
             except (Refusal, PagebindError) as error:
-                self._failed = error
+                self._failed, self._failures = error, self._failures + 1
                 if isinstance(error, Refusal) and isinstance(error.error, AuthRefused):
                     self._ended = error.error
                 raise

@@ -18,20 +18,19 @@ class Once(Generic[T]):
         self._make = make
         self._lock = Lock()
         self._made: list[T] = []
-        self._tries = 0
+        self._failures = 0
         self._failed: Exception | None = None
 
     def get(self) -> T:
         """The value. Raises: what making it raises."""
-        seen = self._tries
+        seen = self._failures
         with self._lock:
             if not self._made:
-                if self._tries != seen and self._failed is not None:
+                if self._failures != seen and self._failed is not None:
                     raise self._failed
-                self._tries += 1
                 try:
                     self._made.append(self._make())
                 except Exception as error:
-                    self._failed = error
+                    self._failed, self._failures = error, self._failures + 1
                     raise
             return self._made[0]
