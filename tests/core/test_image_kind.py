@@ -82,6 +82,7 @@ OTHERS = [
     ftyp("qt  "),
     ftyp("M4A "),
     b"\x00\x00\x00\x08ftypavif",
+    b"\x00\x00\x00\x11ftypavif\x00\x00\x00\x00",
     b"\x00\x00\x00\x00ftypheicmif1",
     bytes(64),
 ]

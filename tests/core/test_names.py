@@ -66,6 +66,7 @@ def test_plain_order_order_without_case_and_natural_order_agree(names: list[str]
 @given(names=folders)
 @example(names=["a" * 250 + ".jpg", "a" * 251 + ".jpg"])
 @example(names=["é.jpg", "e\u0301.jpg"])
+@example(names=["\u1e9e.jpg", "ss.jpg"])
 @example(names=["com1.jpg", "com2.jpg"])
 def test_names_in_the_book_are_unique_and_safe(names: list[str]) -> None:
     book = book_names(in_order(names))
@@ -228,10 +229,19 @@ def test_where_nothing_less_is_enough_each_name_gets_its_place(ordered: list[str
         ("a" * 300, "a" * 200),
         ("a." + "b" * 300, "a." + "b" * 198),
         ("", "_"),
+        ("a.jpg. .", "a.jpg_"),
     ],
 )
 def test_names_are_made_safe(name: str, title: str) -> None:
     assert book_names([name]) == [title]
+
+
+def test_a_prefix_makes_no_name_too_long() -> None:
+    assert book_names(["cover." + "x" * 194, "a1.jpg"]) == ["0000_cover." + "x" * 189, "a0001.jpg"]
+
+
+def test_numbers_that_only_look_alike_in_a_row_are_told_apart() -> None:
+    assert in_order(["12", "3", "456"]) == ["3", "12", "456"]
 
 
 def test_names_that_are_alike_once_cut_keep_their_suffix_and_differ() -> None:
