@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pagebind.adapters.clock import SystemClock
 from pagebind.adapters.secrets import LocalSecrets
@@ -141,20 +141,28 @@ def source(settings: Settings, secrets: Secrets, clock: SystemClock) -> Source:
     from pagebind.adapters.alist import AlistSource, Limits
 
     chosen = settings.source
+    limits = Limits(
+        list_per_second=chosen.list_per_second,
+        downloads_per_second=chosen.downloads_per_second,
+        bandwidth=chosen.bandwidth,
+        concurrency=chosen.concurrency,
+        connect_timeout=chosen.connect_timeout,
+        read_timeout=chosen.read_timeout,
+    )
     return AlistSource(
         chosen.url,
         _credentials(chosen, secrets),
         clock=clock,
         client_id=digest(f"pagebind\0{settings.store.url}", 32),
-        limits=Limits(
-            list_per_second=chosen.list_per_second,
-            downloads_per_second=chosen.downloads_per_second,
-            bandwidth=chosen.bandwidth,
-            concurrency=chosen.concurrency,
-            connect_timeout=chosen.connect_timeout,
-            read_timeout=chosen.read_timeout,
-        ),
+        limits=limits,
+        limits_below={s.path: replace(limits, **own) for s in settings.subscriptions if (own := _own_rates(s))},
     )
+
+
+def _own_rates(subscription: Subscription) -> dict[str, Any]:
+    """The rates that a subscription sets instead of the source's."""
+    names = ("list_per_second", "downloads_per_second", "bandwidth")
+    return {name: value for name in names if (value := getattr(subscription, name)) is not None}
 
 
 def paths_watched(settings: Settings) -> tuple[Watch, ...]:

@@ -11,7 +11,7 @@ import httpx
 from pagebind.adapters.alist import AlistSource, Credentials, Limits, StaticToken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 TOKEN = "alist-CANARYTOKEN"
 SERVER = "http://alist.example:5244"
@@ -82,6 +82,7 @@ class Server:
         *,
         clock: FakeClock | None = None,
         limits: Limits | None = None,
+        limits_below: Mapping[str, Limits] | None = None,
         url: str = SERVER,
     ) -> AlistSource:
         return AlistSource(
@@ -90,6 +91,7 @@ class Server:
             clock=clock or FakeClock(),
             client_id="pagebind-test",
             limits=limits or Limits(list_per_second=0),
+            limits_below=limits_below,
             transport=httpx.MockTransport(self),
         )
 

@@ -506,6 +506,23 @@ def test_rates() -> None:
     assert clock.time - start == pytest.approx(4 / 2)
 
 
+def test_a_folder_with_rates_of_its_own() -> None:
+    clock = FakeClock()
+    double = Server().on("/api/fs/list", ok({"content": [], "total": 0}))
+    source = double.source(
+        clock=clock,
+        limits=Limits(list_per_second=4),
+        limits_below={"/slow": Limits(list_per_second=1), "/slow/fast": Limits(list_per_second=0)},
+    )
+    spent = {}
+    for path in ("/slower", "/slow", "/slow/a/b", "/slow/fast/c"):
+        start = clock.time
+        for _ in range(5):
+            source.list(path)
+        spent[path] = clock.time - start
+    assert spent == pytest.approx({"/slower": 4 / 4, "/slow": 4 / 1, "/slow/a/b": 5 / 1, "/slow/fast/c": 0})
+
+
 def test_bandwidth() -> None:
     clock = FakeClock()
     source = Server().on("/d/", jpeg()).source(clock=clock, limits=Limits(bandwidth=1000))

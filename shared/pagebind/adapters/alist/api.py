@@ -11,13 +11,12 @@ from pagebind.adapters.alist import envelope
 from pagebind.adapters.alist.envelope import Answer, Endpoint, Envelope, Refusal, Remedy
 from pagebind.adapters.alist.http import NoAnswer, host_of
 from pagebind.adapters.alist.login import Credentials, Login, Session, one_time_code
-from pagebind.adapters.alist.rates import Rate
 from pagebind.adapters.alist.retries import retry_after, with_retries
 from pagebind.errors import AuthRefused, ServerUnreachable
 
 if TYPE_CHECKING:
     from pagebind.adapters.alist.http import Connections, Headers, Reply
-    from pagebind.adapters.alist.limits import Limits
+    from pagebind.adapters.alist.rates import Paces
     from pagebind.ports.clock import Clock
 
 T = TypeVar("T")
@@ -63,14 +62,15 @@ class Api:
         *,
         clock: Clock,
         client_id: str,
-        limits: Limits,
+        paces: Paces,
+        attempts: int,
     ) -> None:
         self._url = server_url
         self._server = host_of(server_url)
         self._connections = connections
         self._clock = clock
-        self._attempts = limits.attempts
-        self._rate = Rate(limits.list_per_second, clock)
+        self._attempts = attempts
+        self._paces = paces
         self._session = Session(credentials, self._log_in)
         self._headers: Headers = [
             ("User-Agent", USER_AGENT),
@@ -116,7 +116,7 @@ class Api:
 
     def _ask(self, call: Call[T], body: dict[str, Any] | None, token: str) -> T:
         if call.endpoint in _LIMITED:
-            self._rate.take()
+            self._paces.at((body or {})["path"]).listings.take()
         headers = [*self._headers, ("Authorization", token)] if token else self._headers.copy()
         content = None
         if body is not None:

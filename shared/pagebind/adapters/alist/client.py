@@ -13,11 +13,12 @@ from pagebind.adapters.alist.limits import Limits
 from pagebind.adapters.alist.listing import PER_PAGE, list_folder
 from pagebind.adapters.alist.login import Credentials, Guest
 from pagebind.adapters.alist.once import Once
+from pagebind.adapters.alist.rates import Paces
 from pagebind.adapters.alist.redirects import RedirectPolicy, resolve
 from pagebind.ports.source import Account, Download, Drive, ServerInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pagebind.adapters.alist.envelope import ListData, MeData
     from pagebind.adapters.alist.http import BaseTransport
@@ -44,6 +45,7 @@ class AlistSource:
         clock: Clock,
         client_id: str,
         limits: Limits | None = None,
+        limits_below: Mapping[str, Limits] | None = None,
         transport: BaseTransport | None = None,
     ) -> None:
         """Prepare a source.
@@ -54,18 +56,28 @@ class AlistSource:
             clock: for rates and one-time codes.
             client_id: a name for this installation that never changes: newer Alists count devices by it.
             limits: rates and time-outs.
+            limits_below: other rates for what lies in a folder, by its path as the account sees it.
             transport: instead of real connections; its hosts are then not resolved.
         """
         limits = limits or Limits()
         self._url = url.rstrip("/")
+        paces = Paces(limits, limits_below or {}, clock)
         self._guest = isinstance(credentials, Guest)
         self._connections = Connections(limits, transport)
-        self._api = api.Api(self._url, credentials, self._connections, clock=clock, client_id=client_id, limits=limits)
+        self._api = api.Api(
+            self._url,
+            credentials,
+            self._connections,
+            clock=clock,
+            client_id=client_id,
+            paces=paces,
+            attempts=limits.attempts,
+        )
         self._downloads = make_downloads(
             self._connections,
             RedirectPolicy(resolve if transport is None else None),
             clock,
-            limits,
+            paces,
             link=self._link,
             fresh_sign=self._fresh_sign,
         )

@@ -13,7 +13,6 @@ from pagebind.adapters.alist import envelope
 from pagebind.adapters.alist.api import USER_AGENT
 from pagebind.adapters.alist.envelope import Answer, Endpoint, Refusal, Remedy
 from pagebind.adapters.alist.http import NoAnswer, host_of
-from pagebind.adapters.alist.rates import Rate
 from pagebind.adapters.alist.retries import retry_after
 from pagebind.errors import PageCut, PageFailed, ServerUnreachable
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pagebind.adapters.alist.http import Connections, Headers, Reply
-    from pagebind.adapters.alist.limits import Limits
+    from pagebind.adapters.alist.rates import Paces
     from pagebind.adapters.alist.redirects import RedirectPolicy
     from pagebind.ports.clock import Clock
     from pagebind.ports.source import Download
@@ -53,8 +52,7 @@ class Downloads:
     connections: Connections
     policy: RedirectPolicy
     clock: Clock
-    started: Rate
-    bandwidth: Rate
+    paces: Paces
     link: Callable[[Download, str], str]
     fresh_sign: Callable[[Download], str]
 
@@ -71,18 +69,17 @@ def make_downloads(
     connections: Connections,
     policy: RedirectPolicy,
     clock: Clock,
-    limits: Limits,
+    paces: Paces,
     *,
     link: Callable[[Download, str], str],
     fresh_sign: Callable[[Download], str],
 ) -> Downloads:
-    """Downloads under the given limits."""
+    """Downloads at the given paces."""
     return Downloads(
         connections=connections,
         policy=policy,
         clock=clock,
-        started=Rate(limits.downloads_per_second, clock),
-        bandwidth=Rate(limits.bandwidth, clock, burst=limits.bandwidth / 4),
+        paces=paces,
         link=link,
         fresh_sign=fresh_sign,
     )
@@ -94,6 +91,7 @@ class _Transfer:
     def __init__(self, shared: Downloads, wanted: Download) -> None:
         self._shared = shared
         self._wanted = wanted
+        self._pace = shared.paces.at(wanted.path)
         self._sign = wanted.sign
         self._renewed = False
         self._have = 0
@@ -114,7 +112,7 @@ class _Transfer:
                     for chunk in reply.chunks():
                         part = chunk[: limit - self._have]
                         self._have += len(part)
-                        self._shared.bandwidth.take(len(part))
+                        self._pace.bytes.take(len(part))
                         yield part
                         if self._have >= limit:
                             return
@@ -210,7 +208,7 @@ class _Transfer:
         return self._refusal(reply, host, Endpoint.LINK if host is None else Endpoint.DRIVE)
 
     def _first_answer(self) -> Reply:
-        self._shared.started.take()
+        self._pace.downloads.take()
         url = self._shared.link(self._wanted, self._sign)
         reply = self._shared.connections.exchange("GET", url, [*self._headers(foreign=False), ("Range", "bytes=0-0")])
         if reply.status in {envelope.OK, _PARTIAL, _NOT_IN_RANGE, *_REDIRECTS} and not _is_error_in_disguise(reply):
@@ -221,7 +219,7 @@ class _Transfer:
     def _follow(self, url: str) -> tuple[Reply, str | None]:
         """The answer at the end of all redirects, and the host that gave it if it is another."""
         home, here = _origin(url), url
-        self._shared.started.take()
+        self._pace.downloads.take()
         for _ in range(_MOST_REDIRECTS + 1):
             foreign = _origin(here) != home
             try:

@@ -1,11 +1,15 @@
-"""A rate that many threads share."""
+"""Rates that many threads share."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pagebind.adapters.alist.limits import Limits
     from pagebind.ports.clock import Clock
 
 
@@ -29,3 +33,34 @@ class Rate:
             delay = self._free_at - now
         if delay > 0:
             self._clock.wait(delay)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast one part of the server may be used: listings and downloads a second, and bytes a second."""
+
+    listings: Rate
+    downloads: Rate
+    bytes: Rate
+
+    @classmethod
+    def of(cls, limits: Limits, clock: Clock) -> Pace:
+        """The pace that these limits ask for."""
+        return cls(
+            listings=Rate(limits.list_per_second, clock),
+            downloads=Rate(limits.downloads_per_second, clock),
+            bytes=Rate(limits.bandwidth, clock, burst=limits.bandwidth / 4),
+        )
+
+
+class Paces:
+    """The server's pace, and other ones below some folders: drives differ in what they bear."""
+
+    def __init__(self, limits: Limits, below: Mapping[str, Limits], clock: Clock) -> None:
+        self._server = Pace.of(limits, clock)
+        self._below = [(folder.rstrip("/") + "/", Pace.of(own, clock)) for folder, own in below.items()]
+        self._below.sort(key=lambda own: len(own[0]), reverse=True)
+
+    def at(self, path: str) -> Pace:
+        """The pace for a path: that of the longest folder which has its own, else the server's."""
+        return next((pace for folder, pace in self._below if f"{path}/".startswith(folder)), self._server)
