@@ -10,7 +10,9 @@ import click
 
 from pagebind.app.report import problem_of
 from pagebind.cli.documents import EMPTY
-from pagebind.cli.session import FAILED, OK, Session, options, printable
+from pagebind.cli.examples import examples
+from pagebind.cli.session import FAILED, OK, Session, options
+from pagebind.cli.text import printable
 
 if TYPE_CHECKING:
     from pagebind.app.doctor import Check
@@ -18,16 +20,15 @@ if TYPE_CHECKING:
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "pagebind doctor",
+        "pagebind doctor --json | jq '.checks[] | select(.status != \"ok\")'",
+    )
+)
 @options(EMPTY["doctor"])
 def doctor(session: Session) -> int:
-    r"""Check the server, what it is, the credentials and rights, every drive and subscription, and the store.
-
-    \b
-    Examples:
-      pagebind doctor
-      pagebind doctor --json | jq '.checks[] | select(.status != "ok")'
-    """
+    """Check the server, what it is, the credentials and rights, every drive and subscription, and the store."""
     from pagebind import wiring
     from pagebind.app.doctor import doctor as examine
 

@@ -7,20 +7,20 @@ from pathlib import Path
 import click
 
 from pagebind.cli.documents import EMPTY
+from pagebind.cli.examples import examples
 from pagebind.cli.session import OK, Session, options
 from pagebind.errors import ConfigError
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "pagebind init",
+        "pagebind init --config ~/.config/pagebind/pagebind.toml",
+    )
+)
 @options(EMPTY["init"])
 def init(session: Session) -> int:
-    r"""Write a commented pagebind.toml (or --config FILE); an existing file is never overwritten.
-
-    \b
-    Examples:
-      pagebind init
-      pagebind init --config ~/.config/pagebind/pagebind.toml
-    """
+    """Write a commented pagebind.toml (or --config FILE); an existing file is never overwritten."""
     from pagebind.config import FILE_NAME, template
 
     target = Path.cwd() / (session.config or FILE_NAME)

@@ -7,6 +7,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from pagebind.cli.text import printable
+
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _SEVERITY = {"WARNING": "WARNING", "CRITICAL": "CRITICAL", "ERROR": "ERROR", "INFO": "INFO", "DEBUG": "DEBUG"}
 
@@ -16,10 +18,17 @@ def set_up(log_format: str, *, verbose: int, quiet: bool) -> None:
     level = logging.ERROR if quiet else {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
+    if log_format == "text" and not verbose:
+        handler.addFilter(_is_no_problem)
     logger = logging.getLogger("pagebind")
     logger.handlers[:] = [handler]
     logger.setLevel(level)
     logger.propagate = False
+
+
+def _is_no_problem(record: logging.LogRecord) -> bool:
+    """What has a reason is a problem, of which the command itself tells in the end; people need not read it twice."""
+    return not hasattr(record, "reason")
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
@@ -47,4 +56,6 @@ class TextLines(logging.Formatter):
         """One line."""
         clock = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         fields = ", ".join(f"{name}={value}" for name, value in _fields(record).items())
-        return f"{clock} {record.levelname.lower()}: {record.getMessage()}" + (f" ({fields})" if fields else "")
+        return printable(
+            f"{clock} {record.levelname.lower()}: {record.getMessage()}" + (f" ({fields})" if fields else "")
+        )

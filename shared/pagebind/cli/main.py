@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import sys
 from typing import Any, NoReturn
 
 import click
+
+from pagebind.cli.examples import examples
 
 _SUBCOMMANDS = {
     "init": "Write a commented pagebind.toml.",
@@ -58,25 +61,29 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
-@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(
+    cls=_Lazy,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=examples(
+        "pagebind demo                     see it work, without a server",
+        "pagebind init && pagebind doctor  start with your own",
+        "pagebind run                      make every finished folder a book",
+    ),
+)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 def pagebind() -> None:
-    r"""Turn finished folders of comic pages on an Alist or OpenList server into CBZ files that are never broken.
-
-    \b
-    Examples:
-      pagebind demo                     see it work, without a server
-      pagebind init && pagebind doctor  start with your own
-      pagebind run                      make every finished folder a book
-    """
+    """Turn finished folders of comic pages on an Alist or OpenList server into CBZ files that are never broken."""
 
 
 def entry() -> NoReturn:
     """The console script."""
-    from pagebind.cli import session
-
+    _write_any_name()
     try:
-        status = pagebind.main(standalone_mode=False)
+        from pagebind.cli import session
+    except KeyboardInterrupt:
+        sys.exit(130)
+    try:
+        status = pagebind.main(prog_name="pagebind", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help(), err=True)
         status = session.WRONG_USE
@@ -90,9 +97,17 @@ def entry() -> NoReturn:
     sys.exit(status or 0)
 
 
+def _write_any_name() -> None:
+    """A name that the terminal's encoding lacks is written with escapes, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _wrong_use(error: click.ClickException) -> int:
     """One line, and with ``--json`` the document of the subcommand that was meant."""
     from pagebind.cli import session
+    from pagebind.cli.text import printable
 
     context = getattr(error, "ctx", None)
     called = context.command_path if context else "pagebind"
@@ -102,7 +117,7 @@ def _wrong_use(error: click.ClickException) -> int:
         click.echo(
             json.dumps({"schema": 1, **_empty(called), "problems": [{**problem, "path": None, "retryable": False}]})
         )
-    click.echo(f"error: {session.printable(message)}", err=True)
+    click.echo(f"error: {printable(message)}", err=True)
     return session.WRONG_USE
 
 

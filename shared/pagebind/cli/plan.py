@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from pagebind.cli.documents import EMPTY, problems
-from pagebind.cli.progress import duration, size_text, watching
-from pagebind.cli.session import OK, UNFINISHED, WORK, Session, options, printable
+from pagebind.cli.examples import examples
+from pagebind.cli.progress import watching
+from pagebind.cli.session import OK, UNFINISHED, WORK, Session, options
+from pagebind.cli.text import counted, duration, printable, size_text
 from pagebind.core.planner import Action, State
 
 if TYPE_CHECKING:
@@ -21,20 +23,20 @@ if TYPE_CHECKING:
 _WORK = (Action.SETTLE, Action.FETCH, Action.BIND)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "pagebind plan",
+        'pagebind plan "/comics/One Piece"',
+        "pagebind plan --exit-code --quiet || pagebind run",
+    )
+)
 @click.argument("paths", metavar="[PATH]...", nargs=-1)
 @click.option("--exit-code", is_flag=True, help="Status 4 when there is work; it goes before 3.")
 @options(EMPTY["plan"])
 def plan(session: Session, paths: Sequence[str], exit_code: bool) -> int:
-    r"""Show what would be fetched, bound, held or ignored, and why, with requests, bytes and time. Changes nothing.
+    """Show what would be fetched, bound, held or ignored, and why, with requests, bytes and time. Changes nothing.
 
     PATH: a server path inside a subscription; none means all subscriptions.
-
-    \b
-    Examples:
-      pagebind plan
-      pagebind plan "/comics/One Piece"
-      pagebind plan --exit-code --quiet || pagebind run
     """
     from pagebind import wiring
     from pagebind.app import select
@@ -72,10 +74,10 @@ def _show(session: Session, made: Plan) -> None:
     current = sum(report.state is State.BOUND for report in made.volumes)
     time = f", about {duration(made.seconds)} at the set rates" if made.seconds is not None else ""
     session.say(
-        f"{len(made.volumes)} volumes, {current} up to date; "
-        f"to fetch: {made.requests} pages, {size_text(made.bytes)}{time}"
+        f"{counted(len(made.volumes), 'volume')}, {current} up to date; "
+        f"to fetch: {counted(made.requests, 'page')}, {size_text(made.bytes)}{time}"
     )
-    session.tell([problem for problem in made.problems if problem.code == "listing_failed"])
+    session.tell([problem for problem in made.problems if session.quiet or problem.code == "listing_failed"])
 
 
 def _line(report: VolumeReport) -> str:

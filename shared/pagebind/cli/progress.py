@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from pagebind.cli.text import duration, printable, size_text
 from pagebind.ports.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -91,37 +92,19 @@ def watching(*, quiet: bool, stream: TextIO | None = None) -> Iterator[Progress]
         yield Silent()
     elif out.isatty():
         from rich.console import Console
-        from rich.markup import escape
+        from rich.text import Text
 
         console = Console(file=out, highlight=False)
         with console.status("listing") as live:
             yield Counted(
-                lambda line: live.update(escape(line)),
-                lambda line: console.print(escape(line)),
+                lambda line: live.update(Text(printable(line))),
+                lambda line: console.print(Text(printable(line)), soft_wrap=True),
                 interval=_TERMINAL_SECONDS,
                 clock=time.monotonic,
             )
     else:
 
         def say(line: str) -> None:
-            print(line, file=out, flush=True)
+            print(printable(line), file=out, flush=True)
 
         yield Counted(say, say, interval=_PLAIN_SECONDS, clock=time.monotonic)
-
-
-def size_text(count: float) -> str:
-    """Bytes in decimal units: ``1.5 MB``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:  # noqa: PLR2004
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
-def duration(seconds: float) -> str:
-    """``48 s``, ``12 min``, ``3.5 h``."""
-    if seconds < 100:  # noqa: PLR2004
-        return f"{seconds:.0f} s"
-    if seconds < 6000:  # noqa: PLR2004
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

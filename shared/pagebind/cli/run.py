@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
 
 from pagebind.app.report import problem_of
 from pagebind.cli.documents import EMPTY, run_document
-from pagebind.cli.progress import duration, size_text, watching
+from pagebind.cli.examples import examples
+from pagebind.cli.progress import watching
 from pagebind.cli.session import (
     OK,
     UNFINISHED,
     Interrupted,
     Session,
     options,
-    printable,
     status_of,
     tell_error,
 )
-from pagebind.core.planner import Action
+from pagebind.cli.text import counted, duration, moment, printable, size_text
+from pagebind.core.planner import Action, State
 from pagebind.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,22 +32,22 @@ if TYPE_CHECKING:
     from pagebind.local import RunRequest, RunResult
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "pagebind run",
+        'pagebind run --settle 0 "/comics/One Piece"',
+        "pagebind run --json --quiet | jq '.bound[].key'",
+    )
+)
 @click.argument("paths", metavar="[PATH]...", nargs=-1)
 @click.option("--settle", metavar="TIME", help="Instead of [bind] settle; 0 binds what is listed now.")
 @click.option("--wait", is_flag=True, help="Stay until everything that settles has settled and is bound.")
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many volumes.")
+@click.option("--limit", metavar="N", type=int, help="Hand out at most so many volumes, 1 or more.")
 @options(EMPTY["run"])
 def run(session: Session, paths: Sequence[str], settle: str | None, wait: bool, limit: int | None) -> int:
-    r"""Poll, fetch and bind until nothing is left to do now.
+    """Poll, fetch and bind until nothing is left to do now.
 
     PATH: a server path inside a subscription; none means all subscriptions.
-
-    \b
-    Examples:
-      pagebind run
-      pagebind run --settle 0 "/comics/One Piece"
-      pagebind run --json --quiet | jq '.bound[].key'
     """
     from pagebind import wiring
     from pagebind.app import select
@@ -54,6 +55,8 @@ def run(session: Session, paths: Sequence[str], settle: str | None, wait: bool, 
 
     settings = wiring.with_settle(session.settings(), _settle(settle))
     wanted = select.paths(paths, wiring.paths_watched(settings))
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit {limit} would do nothing", fix="give a number from 1, or leave it out")
     return run_with(session, settings, os.environ, RunRequest(wanted, limit, wait))
 
 
@@ -104,26 +107,32 @@ def _show(session: Session, result: RunResult) -> None:
         session.tell([problem for problem in result.problems if problem != problem_of(result.error)])
         return
     session.tell(result.problems)
-    counts = ", ".join(
-        f"{len(volumes)} {name}"
-        for name, volumes in (
-            ("bound", result.bound),
-            ("up to date", result.up_to_date),
-            ("waiting", result.waiting),
-            ("held", result.held),
-        )
-    )
     reused = f", {result.pages_reused} pages reused" if result.pages_reused else ""
     session.say(
-        f"{counts}; {result.pages_fetched} pages, {size_text(result.bytes_fetched)} fetched{reused}"
+        f"{_counts(result)}; {counted(result.pages_fetched, 'page')}, {size_text(result.bytes_fetched)} fetched{reused}"
         f" in {duration(result.seconds)}"
     )
     for report in result.waiting[:_SHOWN]:
-        session.say(printable(f"  waiting: {report.path}: {report.reason}"))
+        session.say(printable(f"  {report.state.value}: {report.path}: {report.reason}"))
+    if len(result.waiting) > _SHOWN:
+        session.say(f"  ... and {len(result.waiting) - _SHOWN} more: `pagebind status` lists them all")
     settling = [r.settles_at for r in result.waiting if r.action is Action.SETTLE and r.settles_at is not None]
     if settling:
-        until = datetime.fromtimestamp(max(settling)).astimezone().strftime("%H:%M:%S")
-        session.say(f"{len(settling)} volumes settle until {until}; run again then, or `--settle 0` binds them now")
+        verb = "settles" if len(settling) == 1 else "settle"
+        session.say(
+            f"{counted(len(settling), 'volume')} {verb} until {moment(max(settling))};"
+            " run again then, or `--settle 0` binds now"
+        )
 
 
+def _counts(result: RunResult) -> str:
+    """``3 bound, 10 up to date, 1 waiting, 0 held, 2 ignored``: what is never going to be bound is told apart."""
+    elsewhere = Counter(report.state for report in result.waiting if report.state in _NEVER)
+    waiting = len(result.waiting) - elsewhere.total()
+    counts = {"bound": len(result.bound), "up to date": len(result.up_to_date), "waiting": waiting}
+    counts |= {"held": len(result.held), **{state.value: count for state, count in elsewhere.items()}}
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+_NEVER = (State.IGNORED, State.GONE, State.MOVED, State.UNSUBSCRIBED)
 _SHOWN = 20

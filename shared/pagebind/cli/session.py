@@ -16,6 +16,7 @@ import click
 
 from pagebind.app.report import SCHEMA, problem_of
 from pagebind.cli import logs
+from pagebind.cli.text import printable
 from pagebind.errors import PagebindError
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ OK, FAILED, WRONG_USE, UNFINISHED, WORK = 0, 1, 2, 3, 4
 """Exit status: done; the run failed; wrong usage or configuration; finished with problems; there is work (`plan`)."""
 
 _SIGNAL_BASE = 128
+_FORMATS = ("text", "json")
+_FORMAT_HELP = "Of the log lines, which go to standard error."
 
 
 class Interrupted(BaseException):
@@ -39,15 +42,16 @@ class Interrupted(BaseException):
         self.status = _SIGNAL_BASE + signum
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Session:
-    """One call of the command: its common options."""
+    """One call of the command: its common options, and whether its document is out."""
 
     config: str | None
     verbose: int
     quiet: bool
     log_format: str
     json: bool
+    emitted: bool = False
 
     def settings(self) -> Settings:
         """Read the configuration. Raises: ConfigError."""
@@ -61,9 +65,11 @@ class Session:
             click.echo(line)
 
     def emit(self, document: dict[str, Any]) -> None:
-        """The one JSON document; nothing without ``--json``."""
-        if self.json:
-            click.echo(dumps(document))
+        """The one JSON document, which is the first that is given; nothing without ``--json``."""
+        if self.json and not self.emitted:
+            text = dumps(document)
+            self.emitted = True
+            click.echo(text)
 
     def tell(self, problems: Sequence[Problem], *, most: int = 20) -> None:
         """Problems for people, on standard error."""
@@ -86,11 +92,6 @@ def tell_problem(problem: Problem) -> None:
     click.echo(click.style("problem: ", fg="yellow") + printable(f"{problem.message}{where}{fix}"), err=True)
 
 
-def printable(text: str) -> str:
-    """The text on one line, without control characters that a file's name could bring to a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 def status_of(error: PagebindError) -> int:
     """Exit status for an error that ends a command."""
     return WRONG_USE if error.code in ("usage", "config") else FAILED
@@ -106,7 +107,13 @@ def options(empty: dict[str, Any]) -> Callable[[Callable[..., int]], Callable[..
         @click.option("--config", metavar="FILE", help="Configuration (else $PAGEBIND_CONFIG, ./pagebind.toml, ...).")
         @click.option("-v", "--verbose", count=True, help="Log what happens; -vv logs everything.")
         @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
-        @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+        @click.option(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+            help="Of the log on standard error.",
+        )
         @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, nothing else.")
         @functools.wraps(body)
         def command(
@@ -121,6 +128,9 @@ def options(empty: dict[str, Any]) -> Callable[[Callable[..., int]], Callable[..
                 session.emit({**empty, "problems": [asdict(problem_of(error))]})
                 tell_error(error)
                 status = status_of(error)
+            except Interrupted:
+                session.emit(empty)
+                raise
             sys.exit(status)
 
         return command
@@ -139,11 +149,15 @@ def signals() -> Iterator[None]:
     """Raise `Interrupted` in the main thread at SIGINT or SIGTERM."""
 
     def interrupt(signum: int, _: FrameType | None) -> NoReturn:
+        restore()  # whoever sends a second one will not wait for the end of this one
         raise Interrupted(signum)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore()

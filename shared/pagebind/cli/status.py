@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from pagebind.cli.documents import EMPTY, problems
-from pagebind.cli.session import OK, UNFINISHED, Session, options, printable, tell_problem
+from pagebind.cli.examples import examples
+from pagebind.cli.session import OK, UNFINISHED, Session, options
+from pagebind.cli.text import counted, moment, printable
 from pagebind.core.planner import Action, State
 
 if TYPE_CHECKING:
@@ -17,19 +18,19 @@ if TYPE_CHECKING:
 _COLOURS = {State.BOUND: "green", State.HELD: "red", State.FETCHING: "yellow"}
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "pagebind status",
+        'pagebind status "/comics/One Piece/Vol 01"',
+        'pagebind status "One Piece/*"',
+    )
+)
 @click.argument("volume", required=False)
 @options(EMPTY["status"])
 def status(session: Session, volume: str | None) -> int:
-    r"""Show each volume's state, pages, why it is held, when it settles, when it was bound; and the last run.
+    """Show each volume's state, pages, why it is held, when it settles, when it was bound; and the last run.
 
     VOLUME: a server path, a library key, or a glob over them.
-
-    \b
-    Examples:
-      pagebind status
-      pagebind status "/comics/One Piece/Vol 01"
-      pagebind status "One Piece/*"
     """
     from pagebind import wiring
     from pagebind.adapters.clock import SystemClock
@@ -50,6 +51,8 @@ def status(session: Session, volume: str | None) -> int:
     )
     for report in shown:
         _show(session, report)
+    if session.quiet:
+        session.tell(held)
     _show_last_run(session, found.last_run)
     return UNFINISHED if held else OK
 
@@ -64,20 +67,16 @@ def _summary(last: object) -> dict[str, object] | None:
 def _show(session: Session, report: VolumeReport) -> None:
     state = click.style(f"{report.state.value:<13}", fg=_COLOURS.get(report.state))
     session.say(state + printable(f"{report.path} -> {report.key}, {report.staged_text()}: {_why(report)}"))
-    if report.problem and not session.json:
-        tell_problem(report.problem)
+    if report.problem and report.problem.fix:
+        session.say(printable(f"{'':<13}{report.problem.fix}"))
 
 
 def _why(report: VolumeReport) -> str:
     if report.bound_at is not None and report.state is State.BOUND:
-        return f"bound {_local(report.bound_at)}"
+        return f"bound {moment(report.bound_at)}"
     if report.action is Action.SETTLE and report.settles_at is not None:
-        return f"{report.reason}, settles {_local(report.settles_at)}"
+        return f"{report.reason}, settles {moment(report.settles_at)}"
     return report.reason
-
-
-def _local(instant: float) -> str:
-    return datetime.fromtimestamp(instant).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _show_last_run(session: Session, last: object) -> None:
@@ -85,5 +84,5 @@ def _show_last_run(session: Session, last: object) -> None:
         session.say("no run yet: `pagebind run` makes one")
         return
     error = last.get("error")
-    end = printable(f"failed: {error['message']}") if error else f"{len(last.get('problems', []))} problems"
+    end = printable(f"failed: {error['message']}") if error else counted(len(last.get("problems", [])), "problem")
     session.say(f"last run {last.get('ended')}, {last.get('seconds')} s, {end}")

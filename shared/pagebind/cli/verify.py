@@ -5,23 +5,25 @@ from __future__ import annotations
 import click
 
 from pagebind.cli.documents import EMPTY, problems
+from pagebind.cli.examples import examples
 from pagebind.cli.progress import watching
-from pagebind.cli.session import OK, UNFINISHED, Session, options, printable
+from pagebind.cli.session import OK, UNFINISHED, Session, options
+from pagebind.cli.text import printable
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "pagebind verify",
+        'pagebind verify --read "One Piece/*"',
+    )
+)
 @click.argument("volume", required=False)
 @click.option("--read", is_flag=True, help="Read every byte back, instead of comparing what the store recorded.")
 @options(EMPTY["verify"])
 def verify(session: Session, volume: str | None, read: bool) -> int:
-    r"""Check the books in the library against their receipts.
+    """Check the books in the library against their receipts.
 
     VOLUME: a server path, a library key, or a glob over them.
-
-    \b
-    Examples:
-      pagebind verify
-      pagebind verify --read "One Piece/*"
     """
     from pagebind import wiring
     from pagebind.app import select
