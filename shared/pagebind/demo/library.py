@@ -54,8 +54,9 @@ def write_demo_library(folder: Path) -> None:
     others = {_LOOSE: pictures.png(_LOOSE), _ARCHIVE: _archive()}
     for path, data in {**demo_pages(), **others}.items():
         file = folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
+        if not file.is_file() or file.read_bytes() != data:  # written again, a file would seem to have changed
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
 
 
 def _archive() -> bytes:
