@@ -54,7 +54,7 @@ class RunResult:
 
 
 class Runner:
-    """Runs on one machine. One `run` at a time; `stop` may be called from a signal handler's thread."""
+    """One run on one machine; its threads and connections end with it."""
 
     def __init__(self, parts: Parts, lock: Callable[[], AbstractContextManager[None]]) -> None:
         self._parts = parts
@@ -93,6 +93,9 @@ class Runner:
                         self._record(started, assessments, poll)
         except PagebindError as error:
             self.result.error = self.result.error or error
+        finally:
+            self._dispatch.stop()
+            self._parts.source.close()
         self._sum_up(assessments, poll)
         self.result.seconds = round(clock.monotonic() - begun, 3)
         return self.result
