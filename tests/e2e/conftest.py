@@ -1,0 +1,28 @@
+"""What the tests of the whole pipeline share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.world import World
+
+from pagebind.demo.drives import LocalDrive
+from pagebind.demo.server import DemoServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> LocalDrive:
+    folder = tmp_path / "comics"
+    folder.mkdir()
+    return LocalDrive(folder=folder)
+
+
+@pytest.fixture
+def world(tmp_path: Path, drive: LocalDrive) -> Iterator[World]:
+    with DemoServer({"/comics": drive}) as server:
+        yield World(tmp_path, server)
