@@ -59,7 +59,12 @@ class Runner:
     def __init__(self, parts: Parts, lock: Callable[[], AbstractContextManager[None]]) -> None:
         self._parts = parts
         self._lock = lock
-        self._fetch = Fetch(parts.source, parts.work, {watch.path: watch for watch in parts.watches})
+        self._fetch = Fetch(
+            parts.source,
+            parts.work,
+            {watch.path: watch for watch in parts.watches},
+            downloads=parts.settings.source.concurrency,
+        )
         self._finalize = Finalize(parts.work, parts.library, keep_pages=parts.policy.keep_pages)
         self._dispatch = parts.local_dispatch(self._handle_fetch, self._handle_finalize)
         self._tally = threading.Lock()

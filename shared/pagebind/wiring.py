@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from pagebind.ports.secrets import Secrets
     from pagebind.ports.source import Source
     from pagebind.ports.store import Store
+
+_WORKERS = 1.5
+"""Threads for each download that may be under way: while some check and write a page, others keep the server busy."""
 
 _PAGES_PER_WORKER = 2.0
 """Without a rate, so many pages a second are expected of each download under way."""
@@ -69,7 +73,9 @@ class Parts:
         """A queue in this process."""
         from pagebind.adapters.dispatch.local import LocalDispatch
 
-        return LocalDispatch(fetch, finalize, self.clock, workers=self.settings.source.concurrency)
+        return LocalDispatch(
+            fetch, finalize, self.clock, workers=math.ceil(_WORKERS * self.settings.source.concurrency)
+        )
 
     def run_lock(self, on_wait: Callable[[], None]) -> AbstractContextManager[None]:
         """The lock that lets one run at a time work on this store."""

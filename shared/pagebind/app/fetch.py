@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import logging
+import threading
 import time
 import zlib
 from contextlib import suppress
@@ -107,14 +108,16 @@ class Fetch:
 
     Args:
         watches: the subscriptions by path, for headers and folder passwords.
+        downloads: so many at once, at most; checking and writing pages does not count.
     """
 
-    def __init__(self, source: Source, work: Store, watches: Mapping[str, Watch]) -> None:
+    def __init__(self, source: Source, work: Store, watches: Mapping[str, Watch], *, downloads: int) -> None:
         import google_crc32c
 
         self._source = source
         self._work = work
         self._watches = watches
+        self._slots = threading.BoundedSemaphore(downloads)
         self._sums: Sums = google_crc32c
 
     def __call__(self, task: FetchTask, *, last_attempt: bool, repetition: bool = False) -> Fetched:
@@ -213,7 +216,8 @@ class Fetch:
             password=watch.password() if watch else "",
             headers=watch.headers if watch else {},
         )
-        return self._source.download(wanted)
+        with self._slots:
+            yield from self._source.download(wanted)
 
     def _check(self, task: FetchTask, body: _Body, again: bool) -> None:
         """Hold the body against the listing, and see that it is some picture."""
