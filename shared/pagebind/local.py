@@ -13,7 +13,7 @@ from pagebind.app.finalize import Outcome as FinalizeOutcome
 from pagebind.app.poll import Poll, record_run, refetch_tasks
 from pagebind.app.report import VolumeReport, problem_of
 from pagebind.core.planner import Action, Problem, State
-from pagebind.errors import ListingFailed, PagebindError
+from pagebind.errors import PagebindError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,14 +88,15 @@ class Runner:
             with self._lock():
                 self._parts.work.sweep()
                 self._parts.library.sweep()
+                poll = self._parts.poll(self._dispatch, write=True)
                 try:
-                    poll = self._parts.poll(self._dispatch, write=True)
                     assessments = self._rounds(poll, request)
+                except StoreError:
+                    raise
                 except PagebindError as error:
                     self.result.error = error
-                finally:
-                    if self.result.error is None or self.result.error.code != "store":
-                        self._record(started, assessments, poll)
+                    assessments = poll.assess()
+                self._record(started, assessments, poll)
         except PagebindError as error:
             self.result.error = self.result.error or error
         finally:
@@ -171,15 +172,18 @@ class Runner:
             if report.problem is None and report.state is State.FETCHING:
                 report = replace(report, problem=failed.get(report.volume))
             self._list_for(report).append(report)
-        result.problems = [
+        found = [
             *([problem_of(result.error)] if result.error else ()),
-            *(poll.survey.problems if poll else ()),
+            *(
+                p
+                for p in (poll.survey.problems if poll else ())
+                if not result.error or p.message != result.error.message
+            ),
             *self._failures.values(),
             *(report.problem for report in result.held if report.problem),
         ]
+        result.problems = list(dict.fromkeys(found))
         result.pages_reused = sum(max(0, pages - self._fetched[volume]) for volume, pages in self._bound.items())
-        if poll is not None and result.error is None and poll.survey.failed_roots == poll.survey.roots:
-            result.error = ListingFailed("no subscription could be listed", fix="see the problems above")
 
     def _list_for(self, report: VolumeReport) -> list[VolumeReport]:
         match report.state:

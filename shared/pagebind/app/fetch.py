@@ -252,7 +252,7 @@ class Fetch:
 
     def _record(self, task: FetchTask, error: SourceError) -> None:
         mark = FailureMark(task.page, task.seq, task.epoch)
-        log.warning(
+        log.info(
             "page failed", extra={"volume": task.volume, "seq": task.seq, "page": task.path, "reason": error.message}
         )
         body = {"schema": 1, "path": task.path, "code": error.code, "message": error.message, "fix": error.fix}

@@ -114,7 +114,7 @@ class Finalize:
         book = self._library.head(manifest.key)
         view = look_at_shelf(task.volume, history, book, lambda _: book)
         if view.shelf not in (Shelf.FREE, Shelf.OURS):
-            log.warning("held", extra={"volume": task.volume, "reason": view.shelf.value})
+            log.info("held", extra={"volume": task.volume, "reason": view.shelf.value})
             return Finalized(Outcome.HELD, manifest.key)
         chosen = self._choose(history, view, manifest)
         if chosen is None:

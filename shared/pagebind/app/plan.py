@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pagebind.core.planner import Action, Problem
-from pagebind.errors import ListingFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,9 +34,6 @@ def make_plan(poll: Poll, paths: Sequence[str], *, downloads_per_second: float, 
         AuthRefused, ServerUnreachable, StoreError.
     """
     poll.look(paths)
-    if poll.survey.roots and poll.survey.failed_roots == poll.survey.roots:
-        first = poll.survey.problems[0]
-        raise ListingFailed(first.message, fix=first.fix, path=first.path)
     assessments = poll.step().assessments
     reports = [assessment.report() for assessment in assessments]
     to_fetch = [a for a in assessments if a.verdict.action in (Action.FETCH, Action.SETTLE)]

@@ -127,19 +127,23 @@ class Poll:
 
         Raises:
             AuthRefused, ServerUnreachable, StoreError: the run is over.
+            ListingFailed: not one of the subscriptions' roots could be listed.
         """
         self._restricted = bool(paths)
         self._inventory = inventories.take(self._work, self._library)
         self.survey = self._surveyor.survey(self._inventory, paths)
+        self.survey.demand_a_root()
 
-    def step(self, limit: int | None = None) -> Round:
-        """Judge every volume and hand out what is due, at most ``limit`` volumes of it."""
+    def assess(self) -> list[Assessment]:
+        """Judge every volume that was seen."""
         if self._inventory is None:
             self._inventory = inventories.take(self._work, self._library)
         inventory, self._inventory = self._inventory, None
-        assessments = self._assessor.assess(
-            self.survey.sightings, inventory, self._clock.now(), restricted=self._restricted
-        )
+        return self._assessor.assess(self.survey.sightings, inventory, self._clock.now(), restricted=self._restricted)
+
+    def step(self, limit: int | None = None) -> Round:
+        """Judge every volume and hand out what is due, at most ``limit`` volumes of it."""
+        assessments = self.assess()
         if not self._write:
             return Round(assessments, 0, queued=False)
         budget = self._hand_out(assessments, limit)

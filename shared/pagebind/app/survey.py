@@ -21,7 +21,7 @@ from pagebind.core.keys import ManifestMark
 from pagebind.core.library_key import library_key
 from pagebind.core.manifest import Manifest, Page
 from pagebind.core.planner import Policy, Problem, Seen, Shelf
-from pagebind.errors import ConditionFailed, KeyMissing, PagebindError, ServerUnreachable
+from pagebind.errors import ConditionFailed, KeyMissing, PagebindError
 from pagebind.ports.store import ABSENT, Store
 
 if TYPE_CHECKING:
@@ -42,8 +42,13 @@ class Survey:
     sightings: dict[str, Sighting] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
-    failed_roots: int = 0
     roots: int = 0
+    failed_roots: list[PagebindError] = field(default_factory=list)
+
+    def demand_a_root(self) -> None:
+        """Raise the first root's error if not one of them could be listed."""
+        if self.roots and len(self.failed_roots) == self.roots:
+            raise self.failed_roots[0]
 
 
 class Surveyor:
@@ -88,24 +93,19 @@ class Surveyor:
 
         Raises:
             AuthRefused: the credentials.
-            ServerUnreachable: no root could be listed because nobody answers.
+            ServerUnreachable: folder after folder is not answered at all.
         """
         self._inventory, self._survey, self._loose = inventory, Survey(), []
         begin = list(starts(self._watches, paths))
         self._survey.roots = len(begin)
         roots = {start.path for start in begin}
-        unreachable: list[PagebindError] = []
 
         def look(found: Found) -> None:
             if isinstance(found, Unlisted) and found.path in roots:
-                self._survey.failed_roots += 1
-                if isinstance(found.error, ServerUnreachable):
-                    unreachable.append(found.error)
+                self._survey.failed_roots.append(found.error)
             self._look(found)
 
         Walk(self._source, begin, wants_fresh=self._wants_fresh, look=look, concurrency=self._concurrency).run()
-        if unreachable and self._survey.failed_roots == len(begin):
-            raise unreachable[0]
         self._decide_loose()
         self._account_for_unseen(begin, restricted=bool(paths))
         return self._survey
@@ -157,7 +157,7 @@ class Surveyor:
 
     def _unlisted(self, found: Unlisted) -> None:
         error = found.error
-        log.warning("listing failed", extra={"path": found.path, "reason": error.message})
+        log.info("listing failed", extra={"path": found.path, "reason": error.message})
         with self._lock:
             self._survey.failed.append(found.path)
             self._survey.problems.append(
@@ -230,7 +230,7 @@ class Surveyor:
             revision=revision,
             pages=len(pages),
             size=sum(page.size for page in pages),
-            fresh=folder.fresh,
+            fresh=folder.fresh or not self._write,  # a plan shows what a run would find
             may_refresh=folder.may_refresh,
         )
         if head is None or head.revision != revision or history.ambiguous:
