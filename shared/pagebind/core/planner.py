@@ -269,9 +269,13 @@ def _sent(facts: Facts, policy: Policy, now: float, head: ManifestMark) -> Verdi
 
 
 def is_due(epochs: list[SentMark], facts: Facts, policy: Policy, now: float) -> bool:
-    """Whether a sent revision is to be handed out once more: stalled, or its queue died with its process."""
-    if not policy.durable and not facts.sent_here:
-        return True
+    """Whether a sent revision is to be handed out once more: stalled, or its queue died with its process.
+
+    A queue that dies with its process has been through what this process gave it, so nothing stalls in it: what is
+    missing then has failed, and is the next process's to try.
+    """
+    if not policy.durable:
+        return not facts.sent_here
     last = max(epochs, key=lambda mark: mark.epoch)
     wait = max(_RESEND_SECONDS, _RESEND_FACTOR * facts.pages / policy.rate)
     return now - last.created >= wait * 2.0 ** min(last.epoch - 1, _MAX_DOUBLINGS)
