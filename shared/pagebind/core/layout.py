@@ -55,7 +55,8 @@ def sort_out(items: Iterable[Item], excluded: Callable[[str, bool], bool] | None
             if item.name.lower() not in _JUNK_FOLDERS:
                 (left_out if excluded and excluded(item.name, True) else folders).append(item.name)
             continue
-        extension = item.name.rpartition(".")[2].lower()
+        _, dot, suffix = item.name.rpartition(".")
+        extension = suffix.lower() if dot else ""
         if extension in PAGE_EXTENSIONS:
             if item.name.startswith("._"):
                 continue
