@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pagebind.core.library_key import PART_BYTES, library_key
+
+TEMPLATE = "{series}/{volume}.cbz"
+
+
+@pytest.mark.parametrize(
+    ("series", "volume", "key"),
+    [
+        ("One Piece", "Vol 1", "One Piece/Vol 1.cbz"),
+        ('a<b>c:d"e', "f|g?h*i\\j", "a_b_c_d_e/f_g_h_i_j.cbz"),
+        ("tab\there", "line\nbreak\x7f", "tab_here/line_break_.cbz"),
+        ("turned\u202eround", "x\u200fy", "turned_round/x_y.cbz"),
+        ("half\ud800", "x", "half_/x.cbz"),
+        ("Dots...", "Dots...", "Dots___/Dots....cbz"),
+        ("End. . ", "x", "End___/x.cbz"),
+        (".", "..", "_/...cbz"),
+        ("..", "x", "__/x.cbz"),
+        ("   ", " x ", "_/x.cbz"),
+        ("con", "NUL", "_con/_NUL.cbz"),
+        ("Com1.old", "lpt\u00b2", "_Com1.old/_lpt\u00b2.cbz"),
+        ("Context", "Nullable", "Context/Nullable.cbz"),
+        ("cafe\u0301", "\u1112\u1161\u11ab", "caf\u00e9/\ud55c.cbz"),
+        ("a/b", "c", "a_b/c.cbz"),
+        ("{volume}", "{series}", "{volume}/{series}.cbz"),
+        ("漫画 #1 & 50%", "it's +1 🦊", "漫画 #1 & 50%/it's +1 🦊.cbz"),
+        ("Vol. 1.5", "v1.5", "Vol. 1.5/v1.5.cbz"),
+    ],
+)
+def test_names_become_safe(series: str, volume: str, key: str) -> None:
+    assert library_key(TEMPLATE, series, volume) == key
+
+
+@pytest.mark.parametrize(
+    ("template", "key"),
+    [
+        ("{volume}.cbz", "V.cbz"),
+        ("{series} - {volume}.cbz", "S - V.cbz"),
+        ("comics/{series}/{series} {volume}.cbz", "comics/S/S V.cbz"),
+    ],
+)
+def test_templates_are_filled(template: str, key: str) -> None:
+    assert library_key(template, "S", "V") == key
+
+
+@pytest.mark.parametrize(("letter", "bytes_each"), [("x", 1), ("é", 2), ("話", 3), ("🦊", 4)])
+def test_long_parts_are_cut_between_letters(letter: str, bytes_each: int) -> None:
+    folder, book = library_key(TEMPLATE, letter * 200, letter * 200).split("/")
+
+    assert folder == letter * (140 // bytes_each)
+    assert book == letter * (136 // bytes_each) + ".cbz"
+
+
+def test_a_reserved_name_stays_within_the_length() -> None:
+    folder = library_key(TEMPLATE, "con." + "x" * 200, "x").split("/")[0]
+
+    assert folder == "_con." + "x" * 135
+
+
+@given(series=st.text(max_size=200), volume=st.text(max_size=200))
+def test_every_part_is_safe_whatever_comes(series: str, volume: str) -> None:
+    parts = library_key(TEMPLATE, series, volume).split("/")
+
+    assert len(parts) == 2
+    for part in parts:
+        assert 0 < len(part.encode()) <= PART_BYTES
+        assert part not in (".", "..")
+        assert part == unicodedata.normalize("NFC", part)
+        assert part == part.strip(" ")
+        assert not part.endswith(".")
+        assert not set(part) & set('<>:"|?*\\/\0')
