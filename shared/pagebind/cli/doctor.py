@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,10 @@ def doctor(session: Session) -> int:
 
     parts = wiring.build(session.settings(), os.environ)
     checks = []
-    for check in examine(parts.source, parts.work, parts.library, parts.watches):
-        checks.append(check)
-        _show(session, check)
+    with closing(parts.source):
+        for check in examine(parts.source, parts.work, parts.library, parts.watches):
+            checks.append(check)
+            _show(session, check)
     failed = [check for check in checks if check.status == "fail"]
     session.emit(
         {
@@ -48,7 +50,9 @@ def doctor(session: Session) -> int:
 
 
 def _show(session: Session, check: Check) -> None:
-    fix = f"\n        {check.fix}" if check.fix and check.status != "ok" else ""
-    session.say(
-        click.style(f"{check.status:<5} ", fg=_COLOURS[check.status]) + f"{check.name}: {printable(check.detail)}{fix}"
-    )
+    line = printable(f"{check.name}: {check.detail}")
+    session.say(click.style(f"{check.status:<6}", fg=_COLOURS[check.status]) + line)
+    if check.fix and check.status != "ok":
+        session.say(f"{'':<6}{printable(check.fix)}")
+    if check.status == "fail" and session.quiet and check.error is not None:
+        session.tell([problem_of(check.error)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -46,12 +47,13 @@ def plan(session: Session, paths: Sequence[str], exit_code: bool) -> int:
     with watching(quiet=session.quiet or session.json) as progress:
         parts = wiring.build(settings, os.environ, progress)
         wanted = select.paths(paths, parts.watches)
-        made = make_plan(
-            parts.plan(),
-            wanted,
-            downloads_per_second=settings.source.downloads_per_second,
-            bandwidth=settings.source.bandwidth,
-        )
+        with closing(parts.source):
+            made = make_plan(
+                parts.plan(),
+                wanted,
+                downloads_per_second=settings.source.downloads_per_second,
+                bandwidth=settings.source.bandwidth,
+            )
     session.emit(
         {
             "volumes": [report.document() for report in made.volumes],
