@@ -12,6 +12,7 @@ from pagebind.adapters.stores.folder import FolderStore
 from pagebind.core.keys import digest
 from pagebind.core.planner import Policy
 from pagebind.core.watch import Watch
+from pagebind.errors import StoreUnavailable
 from pagebind.ports.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def build(settings: Settings, env: Mapping[str, str], progress: Progress | None 
 
     Raises:
         ConfigError: a secret's reference leads nowhere.
+        StoreUnavailable: a file stands where a folder should be.
     """
     clock = SystemClock()
     secrets = LocalSecrets(env, clock)
@@ -110,7 +112,16 @@ def _never(*_: object) -> None:
 
 
 def stores(settings: Settings) -> tuple[FolderStore, FolderStore]:
-    """Work and library."""
+    """Work and library.
+
+    Raises:
+        StoreUnavailable: a file stands where one of the folders should be; read, it would look like an empty store.
+    """
+    for folder in (settings.store.work_folder, settings.store.library_folder):
+        if folder.exists() and not folder.is_dir():
+            raise StoreUnavailable(
+                f"{folder} is a file, not a folder", fix="move it away, or change [store]", path=str(folder)
+            )
     work = FolderStore(settings.store.work_folder)
     return work, FolderStore(settings.store.library_folder, work=work)
 
