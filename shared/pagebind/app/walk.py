@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pagebind.core import layout
-from pagebind.errors import AuthRefused, ListingFailed, PagebindError, RefreshRefused, ServerUnreachable
+from pagebind.errors import ListingFailed, PagebindError, RefreshRefused, ServerUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -78,9 +78,10 @@ class Walk:
         self._look = look
         self._concurrency = concurrency
         self._todo: queue.SimpleQueue[Start | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[tuple[Found | None, Sequence[Start], BaseException | None]] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[Sequence[Start], BaseException | None]] = queue.SimpleQueue()
         self._no_refresh: set[str] = set()
         self._silent = 0
+        self._over = False
 
     def run(self) -> None:
         """Walk to the end.
@@ -100,7 +101,7 @@ class Walk:
                 if len(workers) < min(self._concurrency, under_way):
                     workers.append(self._start_worker())
                     continue
-                _, below, failure = self._done.get()
+                below, failure = self._done.get()
                 if failure is not None:
                     raise failure
                 for start in (*below, *waiting):
@@ -108,6 +109,7 @@ class Walk:
                 under_way += len(below) + len(waiting) - 1
                 waiting = []
         finally:
+            self._over = True
             for _ in workers:
                 self._todo.put(None)
 
@@ -117,19 +119,17 @@ class Walk:
         return worker
 
     def _work(self) -> None:
-        while (start := self._todo.get()) is not None:
+        while (start := self._todo.get()) is not None and not self._over:
             try:
                 found = self._list(start)
                 self._look(found)
-                self._done.put((found, self._below(found), None))
+                self._done.put((self._below(found), None))
             except BaseException as error:  # noqa: BLE001  handed to the walking thread, which raises it
-                self._done.put((None, (), error))
+                self._done.put(((), error))
 
     def _list(self, start: Start) -> Found:
         try:
             folder = self._ask(start)
-        except AuthRefused:
-            raise
         except ServerUnreachable as error:
             self._silent += 1
             if self._silent >= _UNREACHABLE:
