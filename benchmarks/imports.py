@@ -1,0 +1,73 @@
+"""What imports cost beyond the libraries that they bring in.
+
+A use case is imported with what it is wired to, for without a server and a store it can do nothing. Its libraries are
+all modules outside the package that this loads, those of Python itself included.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from typing import TYPE_CHECKING
+
+from benchmarks.bench import Result, run_child
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_ROUNDS = 15
+_WIRED = (
+    "pagebind.config",
+    "pagebind.wiring",
+    "pagebind.adapters.alist",
+    "pagebind.adapters.stores.folder",
+    "pagebind.adapters.dispatch.local",
+)
+_STARTED = ("pagebind.cli.main", "pagebind.cli.session")
+_CASES: dict[str, tuple[str, ...]] = {
+    "the command": _STARTED,
+    "the command's `run`, all of it": (*_STARTED, "pagebind.cli.run", *_WIRED, "pagebind.local"),
+    **{
+        f"`{name}` as wired": (*_WIRED, f"pagebind.app.{name}")
+        for name in ("poll", "fetch", "finalize", "plan", "status", "verify", "doctor")
+    },
+}
+
+_FIND = """
+import importlib, json, sys
+before = set(sys.modules)
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+loaded = [name for name in sys.modules if name not in before and name.partition(".")[0] != "pagebind"]
+print(json.dumps([name for name in loaded if getattr(sys.modules[name], "__spec__", None)]))
+"""
+_TIME = """
+import importlib, json, sys, time
+steps = [time.perf_counter()]
+for names in json.loads(sys.argv[1]):
+    for name in names:
+        importlib.import_module(name)
+    steps.append(time.perf_counter())
+print(json.dumps([after - before for before, after in zip(steps, steps[1:])]))
+"""
+
+
+def imports() -> Iterator[Result]:
+    """The command and each use case."""
+    for what, modules in _CASES.items():
+        libraries = json.loads(_python(_FIND, *modules))
+        times = [_time(libraries, modules) for _ in range(_ROUNDS)]
+        theirs = statistics.median(first for first, _ in times)
+        ratio = statistics.median((first + then) / first for first, then in times)
+        detail = f"libraries {theirs * 1000:.0f} ms; median of {_ROUNDS}"
+        yield Result(f"import of {what}: time of its libraries", ratio, 1.3, " times", detail)
+
+
+def _time(libraries: Sequence[str], modules: Sequence[str]) -> tuple[float, float]:
+    """Seconds for the libraries, then for the rest, in one process: whatever else the machine does hits both."""
+    first, then = json.loads(_python(_TIME, json.dumps([libraries, modules])))
+    return first, then
+
+
+def _python(code: str, *arguments: str) -> str:
+    return run_child(["-c", code, *arguments], {}).out
