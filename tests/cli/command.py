@@ -7,18 +7,22 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from pagebind.cli.main import entry
+from pagebind.demo.drives import LocalDrive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pagebind.demo.bodies import Body
+    from pagebind.demo.drives import Entry
     from pagebind.demo.server import DemoServer
 
 SECONDS = 20.0
@@ -70,13 +74,26 @@ def _text(stream: io.TextIOWrapper) -> str:
 
 def spawn(*words: object, **environment: str) -> subprocess.Popen[bytes]:
     """Start the command in a process of its own."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "pagebind", *map(str, words)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, **environment},
     )
+    _started.append(process)
+    return process
+
+
+_started: list[subprocess.Popen[bytes]] = []
+
+
+def end_all() -> None:
+    """End what a failed test left behind."""
+    for process in _started:
+        with process:
+            process.kill()
+    _started.clear()
 
 
 def end(process: subprocess.Popen[bytes]) -> Answer:
@@ -91,6 +108,28 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.005)
+
+
+@dataclass(slots=True, kw_only=True)
+class Gate(LocalDrive):
+    """A drive that gives no file before it is opened, and no listing either if ``shut``."""
+
+    opened: threading.Event = field(default_factory=threading.Event)
+    shut: bool = False
+    asked: int = 0
+
+    def open(self, relative: str) -> Body:
+        self._wait()
+        return LocalDrive.open(self, relative)
+
+    def list(self, relative: str) -> list[Entry]:
+        if self.shut:
+            self._wait()
+        return LocalDrive.list(self, relative)
+
+    def _wait(self) -> None:
+        self.asked += 1
+        assert self.opened.wait(SECONDS)
 
 
 class Home:
@@ -124,6 +163,12 @@ class Home:
     def spawn(self, command: str, *words: object, **environment: str) -> subprocess.Popen[bytes]:
         """Call it in a process of its own."""
         return spawn(command, "--config", self.config, *words, **environment)
+
+    def shut(self, *, lists: bool = False) -> Gate:
+        """Put a gate before the comics."""
+        gate = Gate(folder=self.comics, shut=lists)
+        self.server.tree.mounted("/comics").drive = gate
+        return gate
 
     def add(self, path: str, data: bytes) -> Path:
         """Put a file on the server."""

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cli.command import Home
+from tests.cli.command import Home, end_all
 
 from pagebind.demo.pictures import png
 from pagebind.demo.server import DemoServer
@@ -33,6 +33,7 @@ def server(tmp_path: Path) -> Iterator[DemoServer]:
     (tmp_path / "comics").mkdir()
     with DemoServer({"/comics": tmp_path / "comics"}) as server:
         yield server
+        end_all()
 
 
 @pytest.fixture

@@ -25,18 +25,15 @@ def init(session: Session) -> int:
 
     target = Path.cwd() / (session.config or FILE_NAME)
     text = template(f"{Path.cwd().as_uri()}/pagebind-data")
+    elsewhere = "name another file by --config"
+    if target.exists():
+        raise ConfigError(f"{target} is there already", fix=f"edit it, or {elsewhere}", path=str(target))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("x", encoding="utf-8") as file:
             file.write(text)
-    except FileExistsError as error:
-        raise ConfigError(
-            f"{target} is there already", fix="edit it, or name another file by --config", path=str(target)
-        ) from error
     except OSError as error:
-        raise ConfigError(
-            f"{target} cannot be written: {error.strerror}", fix="name another file by --config", path=str(target)
-        ) from error
+        raise ConfigError(f"{target} cannot be written: {error.strerror}", fix=elsewhere, path=str(target)) from error
     session.emit({"config": str(target), "problems": []})
     session.say(f"wrote {target}")
     session.say("next: set the server's address, the token and the subscription in it, then run `pagebind doctor`")

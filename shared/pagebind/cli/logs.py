@@ -18,17 +18,10 @@ def set_up(log_format: str, *, verbose: int, quiet: bool) -> None:
     level = logging.ERROR if quiet else {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
-    if log_format == "text" and not verbose:
-        handler.addFilter(_is_no_problem)
     logger = logging.getLogger("pagebind")
     logger.handlers[:] = [handler]
     logger.setLevel(level)
     logger.propagate = False
-
-
-def _is_no_problem(record: logging.LogRecord) -> bool:
-    """What has a reason is a problem, of which the command itself tells in the end; people need not read it twice."""
-    return not hasattr(record, "reason")
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
