@@ -50,15 +50,15 @@ def doctor(source: Source, work: Store, library: Store, watches: Sequence[Watch]
 
 
 def _failed(name: str, error: PagebindError) -> Check:
-    return Check(name, "fail", error.message, error.fix, error)
+    return Check(name, "fail", error.message, error.fix or "try again; if it stays so, see the server's own log", error)
 
 
 def _who(account: Account) -> str:
     if account.guest:
-        return "guest"
-    rights = "an admin" if account.admin else "no admin"
+        return "none set: a guest, who is let in"
+    rights = "an administrator" if account.admin else "not an administrator"
     below = "" if account.base_path in ("", "/") else f", sees only {account.base_path}"
-    return f"{account.username}, {rights}{below}"
+    return f"signed in as {account.username!r}, {rights}{below}"
 
 
 def _store(name: str, store: Store) -> Check:
@@ -85,7 +85,7 @@ def _drives(source: Source) -> Iterator[Check]:
         yield _failed("drives", error)
         return
     if drives is None:
-        yield Check("drives", "ok", "not shown to this account; an admin's token shows them")
+        yield Check("drives", "ok", "not shown to this account; an administrator's token shows them")
         return
     for drive in drives:
         name = f"drive {drive.mount_path}"
@@ -100,34 +100,43 @@ def _drives(source: Source) -> Iterator[Check]:
 def _subscription(source: Source, watch: Watch) -> Iterator[Check]:
     name = f"subscription {watch.path}"
     try:
-        items = source.list(watch.path, password=watch.password(), refresh=True)
-        refresh = True
-    except RefreshRefused:
-        refresh = False
+        entries, refresh = _root(source, watch)
     except SourceError as error:
         yield _failed(name, error)
         return
+    count = "1 entry" if entries == 1 else f"{entries} entries"
+    if not entries:
+        yield Check(name, "warn", "is empty", "see that it is the right path")
+    elif refresh:
+        yield Check(name, "ok", f"{count}, fresh listings allowed")
+    else:
+        yield Check(
+            name,
+            "warn",
+            f"{count}, no fresh listings: a new volume takes half an hour longer to settle",
+            "give the account the right to write (Alist asks for it before it refreshes), or leave it so",
+        )
+    yield from _downloads(source, watch)
+
+
+def _root(source: Source, watch: Watch) -> tuple[int, bool]:
+    """How many entries there are, and whether a fresh listing can be had."""
     try:
-        if not refresh:
-            items = source.list(watch.path, password=watch.password())
+        return len(source.list(watch.path, password=watch.password(), refresh=True)), True
+    except RefreshRefused:
+        return len(source.list(watch.path, password=watch.password())), False
+
+
+def _downloads(source: Source, watch: Watch) -> Iterator[Check]:
+    name = f"downloads {watch.path}"
+    try:
         page = _first_page(source, watch)
         target = source.redirect_target(page) if page else None
     except SourceError as error:
         yield _failed(name, error)
         return
-    if not items:
-        yield Check(name, "warn", "is empty", "see that it is the right path")
-    elif refresh:
-        yield Check(name, "ok", f"{len(items)} entries, fresh listings allowed")
-    else:
-        yield Check(
-            name,
-            "warn",
-            f"{len(items)} entries, no fresh listings: a new volume takes half an hour longer to settle",
-            "give the account the right to write (Alist asks for it before it refreshes), or leave it so",
-        )
     if page is not None:
-        yield Check(f"downloads {watch.path}", "ok", f"come from {target}" if target else "come from the server itself")
+        yield Check(name, "ok", f"come from {target}" if target else "come from the server itself")
 
 
 def _first_page(source: Source, watch: Watch) -> Download | None:
