@@ -111,9 +111,14 @@ def test_a_page_that_fails_stops_its_book_alone(home: Home) -> None:
     assert len(problems) == 1
     assert "/comics/A/Vol 1/02.png" in problems[0]
     assert home.books() == ["B/Vol 1.cbz"]
+    status = home.call("status")
+    assert status.status == 3
+    assert "fetching     /comics/A/Vol 1 -> A/Vol 1.cbz, 2/3 pages" in status.out
+    assert "/comics/A/Vol 1/02.png: the server answered" in status.out
     home.server.faults.clear()
     assert home.call("run").status == 0
     assert home.books() == ["A/Vol 1.cbz", "B/Vol 1.cbz"]
+    assert home.call("status").status == 0
 
 
 @pytest.mark.parametrize(("path", "status"), [("/comics/A", 3), ("/comics", 1)])
@@ -125,6 +130,7 @@ def test_a_folder_that_cannot_be_listed_or_a_root(home: Home, path: str, status:
     run = home.call("run")
     assert run.status == status
     assert run.err.count("storage is tired") == 1
+    assert "storage is tired" in home.call("status").out
 
 
 def test_plan_tells_by_its_status_whether_there_is_work(home: Home) -> None:

@@ -14,7 +14,7 @@ from pagebind.app.sighting import Sighting
 from pagebind.app.survey import load_manifest
 from pagebind.core import keys
 from pagebind.core.planner import Action, Policy, Problem, Seen, State
-from pagebind.errors import StoreError
+from pagebind.errors import PageFailed, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +61,8 @@ def status(work: Store, library: Store, policy: Policy, clock: Clock) -> Status:
     assessments = Assessor(work, library, policy, set()).assess(sightings, inventory, clock.now())
     reports = [_with_last_run(a.report(), told.pop(a.sighting.volume, None)) for a in assessments]
     reports += [_report(entry) for entry in told.values() if entry["state"] in _ONLY_A_WALK_TELLS]
+    failed = _failed_pages(last)
+    reports = [_with_failed_page(report, failed) for report in reports]
     return Status(sorted(reports, key=lambda report: report.path), last)
 
 
@@ -93,6 +95,18 @@ def _with_last_run(report: VolumeReport, told: Mapping[str, Any] | None) -> Volu
             settles_at=report.settles_at if told["settles_at"] is None else _instant(told["settles_at"]),
             problem=report.problem or (Problem(**told["problem"]) if told["problem"] else None),
         )
+    return report
+
+
+def _failed_pages(last: Mapping[str, Any] | None) -> dict[str, Problem]:
+    """Why pages failed in the last run: one problem for each folder."""
+    problems = [Problem(**problem) for problem in (last or {}).get("problems", [])]
+    return {p.path.rpartition("/")[0]: p for p in reversed(problems) if p.code == PageFailed.code and p.path}
+
+
+def _with_failed_page(report: VolumeReport, failed: Mapping[str, Problem]) -> VolumeReport:
+    if report.state is State.FETCHING and report.problem is None:
+        return replace(report, problem=failed.get(report.path))
     return report
 
 

@@ -67,8 +67,11 @@ def _summary(last: object) -> dict[str, object] | None:
 def _show(session: Session, report: VolumeReport) -> None:
     state = click.style(f"{report.state.value:<13}", fg=_COLOURS.get(report.state))
     session.say(state + printable(f"{report.path} -> {report.key}, {report.staged_text()}: {_why(report)}"))
-    if report.problem and report.problem.fix:
-        session.say(printable(f"{'':<13}{report.problem.fix}"))
+    if report.problem:
+        told = report.problem.message == report.reason
+        for line in (None if told else report.problem.message, report.problem.fix):
+            if line:
+                session.say(printable(f"{'':<13}{line}"))
 
 
 def _why(report: VolumeReport) -> str:
@@ -86,3 +89,6 @@ def _show_last_run(session: Session, last: object) -> None:
     error = last.get("error")
     end = printable(f"failed: {error['message']}") if error else counted(len(last.get("problems", [])), "problem")
     session.say(f"last run {last.get('ended')}, {last.get('seconds')} s, {end}")
+    for problem in last.get("problems", []):
+        if problem["code"] == "listing_failed":
+            session.say(printable(f"{'':<13}{problem['message']}"))
