@@ -21,8 +21,8 @@
         ├── PartDamaged         a stored part is not what was recorded                store
         └── StoreUnavailable    full, read-only, forbidden, out of reach              store
 
-Each class has a ``code`` (the contract of ``--json``) and knows by ``retryable`` whether the same call, made again later,
-can succeed without anybody doing anything. ``message`` says in one line what is wrong, ``fix`` what to do. Neither ever
+Each class has a ``code`` (the contract of ``--json``) and knows by ``retryable`` whether the same call, made again
+later, can succeed without anybody doing anything. ``message`` says in one line what is wrong, ``fix`` what to do. Neither ever
 holds a token, a sign, a password or a provider's link.
 """
 

@@ -39,7 +39,7 @@ def find_config(explicit: str | None, env: Mapping[str, str], cwd: Path) -> Path
     if here.is_file():
         return here
     # Here, not above: most calls have found a file by now.
-    from platformdirs import user_config_path  # noqa: PLC0415
+    from platformdirs import user_config_path
 
     users = user_config_path("pagebind", appauthor=False) / FILE_NAME
     if users.is_file():

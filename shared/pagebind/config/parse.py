@@ -51,7 +51,7 @@ def parse(text: str, env: Mapping[str, str], origin: str) -> Settings:
 
 def _decode(text: str, origin: str) -> _Table:
     # Here, not above: it costs start-up time, and the command's help and version do without.
-    import tomllib  # noqa: PLC0415
+    import tomllib
 
     try:
         return tomllib.loads(text.removeprefix("\ufeff"))

@@ -85,7 +85,7 @@ def kind_of(value: object) -> str:
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that was probably meant, or None."""
     # Here, not above: only mistakes need it.
-    from difflib import get_close_matches  # noqa: PLC0415
+    from difflib import get_close_matches
 
     written = {candidate.lower(): candidate for candidate in known}
     return next((written[match] for match in get_close_matches(word.lower(), written, n=1)), None)

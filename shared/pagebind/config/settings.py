@@ -41,7 +41,7 @@ class Patterns:
 
 def _compile(lines: tuple[str, ...]) -> Any:
     # Here, not above: it costs start-up time, and most configurations have no patterns.
-    from pathspec import GitIgnoreSpec  # noqa: PLC0415
+    from pathspec import GitIgnoreSpec
 
     for line in lines:
         try:

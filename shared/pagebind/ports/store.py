@@ -1,7 +1,7 @@
 """The object store: what every backend promises.
 
-A key is a ``/``-separated path without empty, ``.`` or ``..`` parts; a backslash, NUL or invalid Unicode is refused, and
-so are the store's own names. Objects are immutable bytes with a small string
+A key is a ``/``-separated path without empty, ``.`` or ``..`` parts; a backslash, NUL or invalid Unicode is refused,
+and so are the store's own names. Objects are immutable bytes with a small string
 map of metadata; replacing one gives it another *version*. Everything is strongly consistent: what a call has returned,
 every later call of any process sees. An object is visible whole or not at all, whatever dies when.
 """

@@ -63,7 +63,7 @@ class Remedy(Enum):
     SIGN = auto()
 
 
-class Refusal(Exception):  # noqa: N818  # not yet an error: somebody in this package may know the remedy
+class Refusal(Exception):  # not yet an error: somebody in this package may know the remedy
     """An answer that is no value, on its way to whoever knows the remedy. Only its ``error`` leaves the package."""
 
     def __init__(self, error: SourceError, remedy: Remedy = Remedy.NONE, *, code: int | None = None) -> None:

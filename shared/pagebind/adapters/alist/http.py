@@ -29,7 +29,7 @@ for _chatty in ("httpx", "httpcore"):
 _IDLE_SECONDS: Final = 15.0
 
 
-class NoAnswer(Exception):  # noqa: N818  # named after what happened
+class NoAnswer(Exception):  # named after what happened
     """No answer, or not the whole of it.
 
     Attributes:

@@ -31,7 +31,7 @@ class RunLock:
         Raises:
             StoreUnavailable: the folder cannot be made or written.
         """
-        from filelock import Timeout  # noqa: PLC0415 - slow to import, and only runs need it
+        from filelock import Timeout
 
         lock = _file_lock(self._path)
         with speaking_plainly(self._path.parent, "write"):
@@ -73,7 +73,7 @@ class Exclusive:
 
 
 def _file_lock(path: Path, *, thread_local: bool = True) -> BaseFileLock:
-    from filelock import FileLock  # noqa: PLC0415 - 40 ms that a process which replaces nothing does not pay
+    from filelock import FileLock
 
     with speaking_plainly(path.parent, "write"):
         if not path.parent.is_dir():
