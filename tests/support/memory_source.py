@@ -46,6 +46,7 @@ class MemorySource:
         empty_folders: further folders.
         failing: what listing a folder raises, by path.
         page_faults: what the next downloads of a file raise, one after the other, by path; the last one stays.
+        next_bodies: what the next downloads of a file give instead of its data, by path.
         down: what every call raises.
         refresh_refused: the account may not ask for fresh listings.
         listed: every listing, as (path, refresh). downloads: how often each file was asked for.
@@ -55,6 +56,7 @@ class MemorySource:
     empty_folders: set[str] = field(default_factory=set)
     failing: dict[str, PagebindError] = field(default_factory=dict)
     page_faults: dict[str, list[PagebindError]] = field(default_factory=dict)
+    next_bodies: dict[str, list[bytes]] = field(default_factory=dict)
     down: PagebindError | None = None
     refresh_refused: bool = False
     all_drives: Sequence[Drive] | None = None
@@ -144,7 +146,8 @@ class MemorySource:
         file = self.files.get(wanted.path)
         if file is None:
             raise PageFailed(f"{wanted.path}: object not found", path=wanted.path)
-        body = file.data[: wanted.size + 1]
+        instead = self.next_bodies.get(wanted.path)
+        body = (instead.pop(0) if instead else file.data)[: wanted.size + 1]
         yield from (body[at : at + 64] for at in range(0, len(body), 64))
 
     def drives(self) -> Sequence[Drive] | None:

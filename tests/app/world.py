@@ -1,0 +1,170 @@
+"""A small world to run the use cases in: a server in memory, folder stores, a clock that tests set."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from zipfile import ZipFile
+
+from tests.support.clock import FakeClock
+from tests.support.memory_source import MemorySource
+
+from pagebind.adapters.dispatch.local import LocalDispatch
+from pagebind.adapters.stores.folder import FolderStore
+from pagebind.app.fetch import Fetch, Fetched
+from pagebind.app.finalize import Finalize, Finalized
+from pagebind.app.poll import Poll, Round
+from pagebind.config.settings import BindSettings, PollSettings, Settings, SourceSettings, StoreSettings
+from pagebind.core import keys
+from pagebind.core.planner import Policy
+from pagebind.core.watch import Watch
+from pagebind.local import Runner, RunRequest, RunResult
+from pagebind.ports.dispatch import FetchTask, FinalizeTask
+from pagebind.ports.progress import Silent
+from pagebind.wiring import Parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pagebind.adapters.dispatch.local import HandleFetch, HandleFinalize
+    from pagebind.app.assess import Assessment
+    from pagebind.ports.store import Store
+
+TEMPLATE = "{series}/{volume}.cbz"
+POLICY = Policy(settle=600.0, give_up_epochs=3, give_up_after=86400.0, rate=16.0, durable=False)
+CACHE = 30 * 60.0
+
+
+class RecordingDispatch:
+    """Implements `pagebind.ports.dispatch.Dispatch`: notes what it is given, does nothing."""
+
+    def __init__(self, *, durable: bool) -> None:
+        self._durable = durable
+        self.pages: list[FetchTask] = []
+        self.books: list[FinalizeTask] = []
+
+    @property
+    def durable(self) -> bool:
+        return self._durable
+
+    def fetch(self, task: FetchTask) -> None:
+        self.pages.append(task)
+
+    def finalize(self, task: FinalizeTask, *, delay: float) -> None:
+        self.books.append(task)
+
+
+class PartsWithoutPauses(Parts):
+    """Parts whose queue tries again at once."""
+
+    def local_dispatch(self, fetch: HandleFetch, finalize: HandleFinalize) -> LocalDispatch:
+        return LocalDispatch(fetch, finalize, self.clock, workers=self.settings.source.concurrency, backoff=0.0)
+
+
+@dataclass
+class Polled:
+    """What one poll saw, and what it handed out."""
+
+    poll: Poll
+    round: Round
+    dispatch: RecordingDispatch
+
+    def of(self, path: str) -> Assessment:
+        return next(a for a in self.round.assessments if a.sighting.path == path)
+
+
+class World:
+    """``settle`` is 600 seconds unless ``policy`` says otherwise; the one subscription is ``/c``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.clock = FakeClock()
+        self.source = MemorySource()
+        self.folders = FolderStore(root / "work", clock=self.clock)
+        self.books = FolderStore(root / "library", work=self.folders, clock=self.clock)
+        self.work: Store = self.folders
+        self.library: Store = self.books
+        self.policy = POLICY
+        self.watches: tuple[Watch, ...] = (Watch("/c", TEMPLATE),)
+        self.concurrency = 2
+        self.sent_here: set[tuple[str, int]] = set()
+
+    def exclude(self, excluded: Callable[[str, bool], bool] | None) -> None:
+        self.watches = (replace(self.watches[0], excluded=excluded),)
+
+    def poll(self, *paths: str, write: bool = True, limit: int | None = None, interval: float = 900.0) -> Polled:
+        dispatch = RecordingDispatch(durable=self.policy.durable)
+        poll = Poll(
+            self.source,
+            self.work,
+            self.library,
+            dispatch,
+            self.clock,
+            Silent(),
+            watches=self.watches,
+            policy=self.policy,
+            interval=interval,
+            concurrency=self.concurrency,
+            write=write,
+            sent_here=self.sent_here,
+        )
+        poll.look(paths)
+        return Polled(poll, poll.step(limit), dispatch)
+
+    def fetch(self, task: FetchTask, *, last_attempt: bool = True, repetition: bool = False) -> Fetched:
+        fetch = Fetch(self.source, self.work, {watch.path: watch for watch in self.watches}, downloads=4)
+        return fetch(task, last_attempt=last_attempt, repetition=repetition)
+
+    def finalize(self, path: str, seq: int = 1) -> Finalized:
+        finalize = Finalize(self.work, self.library, keep_pages=self.policy.keep_pages)
+        return finalize(FinalizeTask(keys.volume_id(path), seq, 1))
+
+    def stage(self, path: str) -> Polled:
+        """Poll without settling and fetch what that hands out, but put nothing together."""
+        self.policy, asked = replace(self.policy, settle=0.0), self.policy
+        polled = self.poll(path)
+        self.policy = asked
+        for task in polled.dispatch.pages:
+            self.fetch(task)
+        return polled
+
+    def parts(self) -> Parts:
+        settings = Settings(
+            SourceSettings("http://localhost", None, None, None, None, 0, 0, 0, self.concurrency, {}, 1, 1),
+            StoreSettings((self.root / "work").as_uri(), (self.root / "library").as_uri()),
+            PollSettings(900.0),
+            BindSettings(self.policy.settle, self.policy.give_up_epochs, self.policy.give_up_after, keep_pages=False),
+            (),
+        )
+        return PartsWithoutPauses(
+            settings, self.source, self.work, self.library, self.clock, self.watches, self.policy, Silent()
+        )
+
+    def run(self, *paths: str, limit: int | None = None, wait: bool = False, settle: float | None = 0.0) -> RunResult:
+        """One run as a process of its own; ``settle`` None keeps the policy's."""
+        self.policy, asked = self.policy if settle is None else replace(self.policy, settle=settle), self.policy
+        try:
+            return Runner(self.parts(), nullcontext).run(RunRequest(paths, limit, wait))
+        finally:
+            self.policy = asked
+
+    def files(self, place: str) -> dict[str, bytes]:
+        """Every file below a folder of this world, by relative path, without the stores' own."""
+        folder = self.root / place
+        return {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and not path.relative_to(folder).parts[0].startswith(".")
+        }
+
+    def names(self, prefix: str) -> list[str]:
+        """The keys in work that begin so."""
+        return [info.key for info in self.folders.list(prefix)]
+
+    def pages_in(self, key: str) -> dict[str, bytes]:
+        """What a book holds besides its ComicInfo.xml."""
+        with ZipFile(self.root / "library" / key) as book:
+            assert book.testzip() is None
+            return {name: book.read(name) for name in book.namelist() if name != "ComicInfo.xml"}
