@@ -129,15 +129,16 @@ class Finalize:
         return self._bind(chosen, staged, book)
 
     def _choose(self, history: History, view: ShelfView, newest: Manifest) -> Manifest | None:
-        """The newest sent manifest that is newer than the book, complete if there is a complete one."""
-        if view.bound_revision is not None and view.bound_revision == newest.revision:
-            return None
-        candidates = [mark for mark in _sent_manifests(history) if mark.seq > (view.bound_seq or 0)]
+        """The newest sent manifest that is newer than the book, complete if there is a complete one.
+
+        The book is as new as the newest listing that it equals: nothing seen before that is published over it.
+        """
+        book_seq = max([view.bound_seq or 0, *_seqs_of(history, view.bound_revision)])
         first: Manifest | None = None
-        for mark in candidates:
+        for mark in _sent_manifests(history):
+            if mark.seq <= book_seq:
+                break
             manifest = newest if mark.seq == newest.seq else load_manifest(self._work, newest.volume, mark)
-            if mark.revision == view.bound_revision:
-                break  # the book is this revision: nothing older may be published over it
             if all(page.id in history.staged for page in manifest.pages):
                 return manifest
             first = first or manifest
@@ -247,6 +248,10 @@ def _sent_manifests(history: History) -> list[ManifestMark]:
     seqs = sorted({mark.seq for mark in history.sent}, reverse=True)
     marks = (history.of_seq(seq) for seq in seqs)
     return [mark for mark in marks if mark is not None and history.epochs(mark)]
+
+
+def _seqs_of(history: History, revision: str | None) -> Iterator[int]:
+    return (mark.seq for mark in history.manifests if history.revision_of(mark.seq) == revision)
 
 
 def _check(
