@@ -84,7 +84,9 @@ class Surveyor:
         self._write = write
         self._keep = keep
         self._lock = threading.Lock()
+        self._room = keep
         self._loose: list[Folder] = []
+        self._excluded: list[str] = []
         self._inventory = Inventory({}, {})
         self._survey = Survey()
 
@@ -95,7 +97,8 @@ class Surveyor:
             AuthRefused: the credentials.
             ServerUnreachable: folder after folder is not answered at all.
         """
-        self._inventory, self._survey, self._loose = inventory, Survey(), []
+        self._inventory, self._survey = inventory, Survey()
+        self._room, self._loose, self._excluded = self._keep, [], []
         begin = list(starts(self._watches, paths))
         self._survey.roots = len(begin)
         roots = {start.path for start in begin}
@@ -146,7 +149,7 @@ class Surveyor:
         contents = found.contents
         self._progress.listed(found.path, len(contents.pages))
         for name in contents.excluded_folders:
-            self._ignore(found.watch, layout.join(found.path, name), "left out by `exclude`")
+            self._exclude(found.watch, layout.join(found.path, name))
         if not contents.pages:
             self._without_pages(found)
         elif layout.is_loose(contents):
@@ -180,20 +183,29 @@ class Surveyor:
     def _ignore(self, watch: Watch, path: str, why: str) -> None:
         self._remember(watch, path, Seen.IGNORED, why)
 
+    def _exclude(self, watch: Watch, path: str) -> None:
+        with self._lock:
+            self._excluded.append(path)
+        self._ignore(watch, path, "left out by `exclude`")
+
     def _remember(self, watch: Watch, path: str, seen: Seen, why: str) -> None:
         name = layout.name_volume(watch.path, path)
-        self._add(
-            Sighting(
-                keys.volume_id(path),
-                path,
-                watch.path,
-                self._key_of(watch, path, name),
-                name.series,
-                name.volume,
-                seen=seen,
-                why=why,
-            )
+        volume = keys.volume_id(path)
+        sighting = Sighting(
+            volume,
+            path,
+            watch.path,
+            self._key_of(watch, path, name),
+            name.series,
+            name.volume,
+            seen=seen,
+            why=why,
         )
+        head = self._inventory.history(volume).head
+        if head is not None:
+            pages = self._load(volume, head).pages
+            sighting.revision, sighting.pages, sighting.size = head.revision, len(pages), sum(p.size for p in pages)
+        self._add(sighting)
 
     def _add(self, sighting: Sighting) -> None:
         with self._lock:
@@ -309,13 +321,16 @@ class Surveyor:
         if not (started or ready) or sighting.shrunk:
             return
         with self._lock:
-            if self._keep >= len(pages):
-                self._keep -= len(pages)
+            if self._room >= len(pages):
+                self._room -= len(pages)
                 sighting.content = pages
 
     def _decide_loose(self) -> None:
-        """Pictures beside subfolders are no book if a folder below holds pages, and undecided if one is unknown."""
-        for folder in self._loose:
+        """Pictures beside subfolders are no book if a folder below holds pages, and undecided if one is unknown.
+
+        The deepest first: what they turn out to be decides about those above.
+        """
+        for folder in sorted(self._loose, key=lambda folder: folder.path.count("/"), reverse=True):
             below = [s for s in self._survey.sightings.values() if _strictly_below(s.path, folder.path)]
             count = len(folder.contents.pages)
             if any(s.seen is Seen.LISTED for s in below):
@@ -357,7 +372,7 @@ class Surveyor:
             return Seen.UNKNOWN, "a folder above could not be listed"
         if not any(covering(start.path) for start in begin):
             return Seen.UNSUBSCRIBED, ""
-        if any(s.seen is Seen.IGNORED and covering(s.path) for s in self._survey.sightings.values()):
+        if any(covering(folder) for folder in self._excluded):
             return Seen.IGNORED, "left out by `exclude`"
         return Seen.GONE, ""
 

@@ -125,6 +125,7 @@ class Walk:
                 self._look(found)
                 self._done.put((self._below(found), None))
             except BaseException as error:  # noqa: BLE001  handed to the walking thread, which raises it
+                self._over = True  # here, not by who raises it: nothing more is asked meanwhile
                 self._done.put(((), error))
 
     def _list(self, start: Start) -> Found:

@@ -1,0 +1,260 @@
+"""The walk: what is seen, what is unknown, and what is no book at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pagebind.core import keys
+from pagebind.core.planner import Action, State
+from pagebind.core.watch import Watch
+from pagebind.errors import AuthRefused, ListingFailed, ServerUnreachable
+
+if TYPE_CHECKING:
+    from tests.app.world import Polled, World
+
+TEMPLATE = "{series}/{volume}.cbz"
+
+
+def states(polled: Polled) -> dict[str, str]:
+    return {a.sighting.path: a.verdict.state.value for a in polled.round.assessments}
+
+
+def keys_of(polled: Polled) -> dict[str, str]:
+    waiting = (a for a in polled.round.assessments if a.verdict.state is State.WAITING)
+    return {a.sighting.path: a.sighting.key for a in waiting}
+
+
+def manifests(world: World) -> list[str]:
+    return world.names(keys.MANIFESTS)
+
+
+# -- folder trees to library keys
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["1.jpg", "2.jpg", "3.jpg"], {"/c": "c/c.cbz"}),
+        (["A/1.jpg"], {"/c/A": "A/A.cbz"}),
+        (["A/1/1.jpg", "A/2/1.jpg"], {"/c/A/1": "A/1.cbz", "/c/A/2": "A/2.cbz"}),
+        (["X/A/1/1.jpg"], {"/c/X/A/1": "A/1.cbz"}),
+        (["A/1/jpg/1.jpg"], {"/c/A/1/jpg": "A/1.cbz"}),
+        (["A/1/Scans/1.jpg"], {"/c/A/1/Scans": "A/1.cbz"}),
+        (["A/cover.jpg", "A/1/1.jpg"], {"/c/A/1": "A/1.cbz"}),
+        (["A/a.jpg", "A/b.jpg", "A/1/1.jpg"], {"/c/A/1": "A/1.cbz"}),
+        (["A/a.jpg", "A/b.jpg", "A/c.jpg", "A/1/1.jpg"], {"/c/A": "A/A.cbz", "/c/A/1": "A/1.cbz"}),
+        (["A/a.jpg", "A/notes/readme.txt"], {"/c/A": "A/A.cbz"}),
+        (["A/a.jpg", "A/B/b.jpg", "A/B/C/readme.txt"], {"/c/A/B": "A/B.cbz"}),
+        (["A/1.jpg", "A/__MACOSX/._1.jpg", "A/@eaDir/1.jpg"], {"/c/A": "A/A.cbz"}),
+        (["A/1.cbz", "A/2.zip"], {}),
+        (["A/1.jpg", "A/book.cbz"], {"/c/A": "A/A.cbz"}),
+        (["A/readme.txt"], {}),
+    ],
+)
+def test_folder_trees_to_library_keys(world: World, files: list[str], expected: dict[str, str]) -> None:
+    for file in files:
+        world.source.add(f"/c/{file}")
+
+    assert keys_of(world.poll()) == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "path", "why"),
+    [
+        (["A/cover.jpg", "A/1/1.jpg"], "/c/A", "1 loose pictures"),
+        (["A/1.cbz", "A/2.zip"], "/c/A", "2 archives"),
+    ],
+)
+def test_what_is_no_book_is_said_to_be_ignored(world: World, files: list[str], path: str, why: str) -> None:
+    for file in files:
+        world.source.add(f"/c/{file}")
+
+    verdict = world.poll().of(path).verdict
+
+    assert verdict.state is State.IGNORED
+    assert why in verdict.reason
+
+
+def test_excluded_folders_are_not_entered(world: World) -> None:
+    world.source.folder("/c/A", "1.jpg")
+    world.source.folder("/c/raw/B", "1.jpg")
+    world.exclude(lambda path, is_dir: is_dir and path == "raw")
+
+    polled = world.poll()
+
+    assert states(polled) == {"/c/A": "waiting", "/c/raw": "ignored"}
+    assert [path for path, _ in world.source.listed] == ["/c", "/c/A"]
+
+
+def test_excluded_pages_are_no_pages(world: World) -> None:
+    world.source.folder("/c/A", "1.jpg", "zz.jpg")
+    world.source.folder("/c/B", "zz.jpg")
+    world.exclude(lambda path, is_dir: path.endswith("/zz.jpg"))
+
+    polled = world.poll()
+
+    assert polled.of("/c/A").sighting.pages == 1
+    assert states(polled)["/c/B"] == "ignored"
+
+
+def test_a_folder_in_two_subscriptions_belongs_to_one(world: World) -> None:
+    world.watches = (Watch("/c", TEMPLATE), Watch("/c/A", "x/{volume}.cbz"))
+    world.source.folder("/c/A/1", "1.jpg")
+
+    polled = world.poll()
+
+    assert len(polled.round.assessments) == 1
+
+
+# -- what cannot be seen
+
+
+def test_a_folder_that_fails_is_unknown_and_changes_nothing(world: World) -> None:
+    world.source.folder("/c/A", "1.jpg", "2.jpg")
+    world.source.folder("/c/B", "1.jpg")
+    world.poll()
+    world.source.failing["/c/A"] = ListingFailed("the drive is in trouble", path="/c/A")
+
+    polled = world.poll()
+
+    assert len(manifests(world)) == 2
+    report = polled.of("/c/A").report()
+    assert (report.state, report.action, report.seq, report.pages) == (State.WAITING, Action.NONE, 1, 2)
+    assert [(p.code, p.path) for p in polled.poll.survey.problems] == [("listing_failed", "/c/A")]
+
+
+def test_below_a_folder_that_fails_nothing_is_gone(world: World) -> None:
+    world.source.folder("/c/S/1", "1.jpg")
+    world.poll()
+    world.source.failing["/c/S"] = ListingFailed("no", path="/c/S")
+
+    assert states(world.poll()) == {"/c/S/1": "waiting"}
+
+
+def test_a_folder_that_vanishes_is_gone(world: World) -> None:
+    world.source.folder("/c/A", "1.jpg")
+    world.source.folder("/c/B", "1.jpg")
+    world.poll()
+    world.source.remove("/c/B")
+
+    assert states(world.poll()) == {"/c/A": "waiting", "/c/B": "gone"}
+    assert len(manifests(world)) == 2
+
+
+def test_an_empty_listing_is_never_a_manifest(world: World) -> None:
+    world.source.folder("/c/A", "1.jpg")
+    world.source.folder("/c/B")
+    world.poll()
+    world.source.remove("/c/A/1.jpg")
+
+    assert states(world.poll()) == {"/c/A": "gone"}
+    assert len(manifests(world)) == 1
+
+
+def test_a_volume_that_vanishes_beside_loose_pictures_is_gone_not_ignored(world: World) -> None:
+    world.source.folder("/c/A", "cover.jpg")
+    world.source.folder("/c/A/1", "1.jpg")
+    world.source.folder("/c/A/2", "1.jpg")
+    world.poll()
+    world.source.remove("/c/A/2")
+
+    assert states(world.poll()) == {"/c/A": "ignored", "/c/A/1": "waiting", "/c/A/2": "gone"}
+
+
+def test_a_volume_that_the_user_excludes_is_ignored(world: World) -> None:
+    world.source.folder("/c/raw/A", "1.jpg")
+    world.poll()
+    world.exclude(lambda path, is_dir: path == "raw")
+
+    assert states(world.poll())["/c/raw/A"] == "ignored"
+
+
+def test_a_volume_of_no_subscription_is_unsubscribed(world: World) -> None:
+    world.source.folder("/c/A", "1.jpg")
+    world.poll()
+    world.watches = (Watch("/d", TEMPLATE),)
+    world.source.folder("/d/B", "1.jpg")
+
+    assert states(world.poll()) == {"/c/A": "unsubscribed", "/d/B": "waiting"}
+
+
+def test_of_what_was_not_asked_nothing_is_said(world: World) -> None:
+    world.source.folder("/c/A", "1.jpg")
+    world.source.folder("/c/B", "1.jpg")
+    world.poll()
+    world.source.remove("/c/B")
+
+    assert states(world.poll("/c/A")) == {"/c/A": "waiting"}
+
+
+def test_loose_pictures_are_undecided_while_a_folder_below_is_unknown(world: World) -> None:
+    world.source.folder("/c/A", "cover.jpg")
+    world.source.folder("/c/A/1", "1.jpg")
+    world.source.failing["/c/A/1"] = ListingFailed("no", path="/c/A/1")
+
+    world.poll()
+
+    assert manifests(world) == []
+
+
+# -- servers and credentials out of order
+
+
+def test_refused_credentials_cost_one_request(world: World) -> None:
+    world.watches = (Watch("/c", TEMPLATE), Watch("/d", TEMPLATE), Watch("/e", TEMPLATE))
+    world.source.down = AuthRefused("guest access is disabled")
+
+    with pytest.raises(AuthRefused):
+        world.poll()
+
+    assert len(world.source.listed) == 1
+
+
+def test_credentials_refused_midway_end_the_walk(world: World) -> None:
+    for number in range(100):
+        world.source.folder(f"/c/{number:03}", "1.jpg")
+    world.source.failing = {f"/c/{number:03}": AuthRefused("the token was revoked") for number in range(100)}
+
+    with pytest.raises(AuthRefused):
+        world.poll()
+
+    assert len(world.source.listed) <= 1 + world.concurrency
+
+
+def test_a_server_that_is_down_ends_the_walk(world: World) -> None:
+    world.source.down = ServerUnreachable("nobody answers")
+
+    with pytest.raises(ServerUnreachable):
+        world.poll()
+
+
+def test_a_server_that_goes_down_midway_ends_the_walk(world: World) -> None:
+    for number in range(100):
+        world.source.folder(f"/c/{number:03}", "1.jpg")
+        world.source.failing[f"/c/{number:03}"] = ServerUnreachable("nobody answers")
+
+    with pytest.raises(ServerUnreachable):
+        world.poll()
+
+    assert len(world.source.listed) < 20
+
+
+def test_one_root_that_fails_does_not_stop_the_others(world: World) -> None:
+    world.watches = (Watch("/b", TEMPLATE), Watch("/c", TEMPLATE))
+    world.source.folder("/c/A", "1.jpg")
+
+    polled = world.poll()
+
+    assert states(polled) == {"/c/A": "waiting"}
+    assert [problem.path for problem in polled.poll.survey.problems] == ["/b"]
+
+
+def test_the_folders_password_goes_along(world: World) -> None:
+    world.watches = (Watch("/c", TEMPLATE, password=lambda: "knock"),)
+    world.source.folder("/c/A", "1.jpg")
+
+    world.poll()
+
+    assert world.source.passwords == ["knock", "knock"]
