@@ -94,7 +94,7 @@ class Assessor:
         claims: defaultdict[str, list[tuple[bool, str, str]]] = defaultdict(list)
         for s in sightings.values():
             if s.seen in (Seen.LISTED, Seen.UNKNOWN):
-                ours = views[s.volume].shelf in (Shelf.OURS, Shelf.REMOVED)
+                ours = views[s.volume].shelf in (Shelf.OURS, Shelf.CHANGED, Shelf.REMOVED)
                 claims[keys.library_digest(s.key)].append((not ours, s.path, s.volume))
         if restricted:
             self._claims_out_of_sight(claims, sightings, inventory)

@@ -20,7 +20,7 @@ from pagebind.app.survey import Survey, Surveyor, load_manifest
 from pagebind.core import keys, layout
 from pagebind.core.keys import SentMark
 from pagebind.core.planner import Action, Policy, Problem, State
-from pagebind.errors import ConditionFailed, PagebindError, SourceError
+from pagebind.errors import ConditionFailed, ListingFailed, PagebindError, ServerUnreachable
 from pagebind.ports.dispatch import Dispatch, FetchTask, FinalizeTask
 from pagebind.ports.store import ABSENT, Store
 
@@ -51,17 +51,18 @@ class Round:
 
 @dataclass(slots=True)
 class _Budget:
-    """How much one round may still hand out. The first volume always fits."""
+    """How much one round may still hand out. With nothing under way (``idle``) the first volume always fits."""
 
     pages: float
     volumes: int | None
+    idle: bool
     volumes_used: int = 0
     tasks: int = 0
 
     def admits(self, pages: int) -> bool:
         if self.volumes is not None and self.volumes_used >= self.volumes:
             return False
-        return self.volumes_used == 0 or pages <= self.pages
+        return pages <= max(0.0, self.pages) or (self.idle and self.volumes_used == 0)
 
     def take(self, pages: int) -> None:
         self.pages -= pages
@@ -150,7 +151,8 @@ class Poll:
         return Round(assessments, budget.volumes_used, queued=budget.tasks > 0)
 
     def _hand_out(self, assessments: Sequence[Assessment], limit: int | None) -> _Budget:
-        budget = _Budget(self._ahead - self._under_way(assessments), limit)
+        under_way = self._under_way(assessments)
+        budget = _Budget(self._ahead - under_way, limit, idle=under_way == 0)
         for assessment in assessments:
             if assessment.verdict.action is Action.FETCH:
                 self._send(assessment, budget)
@@ -214,7 +216,7 @@ class Poll:
             return sighting.content
         try:
             return self._surveyor.relist(sighting)
-        except SourceError as error:
+        except (ListingFailed, ServerUnreachable) as error:
             self.survey.problems.append(problem_of(error))
             return None
 

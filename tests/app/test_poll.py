@@ -1,0 +1,230 @@
+"""Polls over time: settling, shrinking, collisions, and what is handed out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.app.world import CACHE
+from tests.support.memory_source import SIGN
+
+from pagebind.core import keys
+from pagebind.core.planner import Action, State
+from pagebind.errors import AuthRefused
+
+if TYPE_CHECKING:
+    from tests.app.world import Polled, World
+
+A = "/c/A"
+SETTLE = 600.0
+
+
+def outcome(polled: Polled, path: str = A) -> tuple[State, Action]:
+    verdict = polled.of(path).verdict
+    return verdict.state, verdict.action
+
+
+def problem(polled: Polled, path: str = A) -> str | None:
+    found = polled.of(path).verdict.problem
+    return found.code if found else None
+
+
+def test_a_volume_settles_in_two_listings_the_second_one_fresh(world: World) -> None:
+    world.source.folder(A, "1.jpg", "2.jpg")
+
+    assert world.poll().dispatch.pages == []
+    world.clock.advance(SETTLE - 1)
+    assert world.poll().dispatch.pages == []
+    world.clock.advance(1)
+    polled = world.poll()
+
+    assert [task.path for task in polled.dispatch.pages] == ["/c/A/1.jpg", "/c/A/2.jpg"]
+    assert len(polled.dispatch.books) == 1
+    assert [path for path, refresh in world.source.listed if refresh] == [A]
+
+
+def test_where_refreshing_is_refused_the_cache_is_waited_for(world: World) -> None:
+    world.source.folder(A, "1.jpg")
+    world.source.refresh_refused = True
+    world.poll()
+
+    world.clock.advance(SETTLE)
+    assert world.poll().dispatch.pages == []
+    world.clock.advance(CACHE - 1)
+    assert world.poll().dispatch.pages == []
+    world.clock.advance(1)
+    assert len(world.poll().dispatch.pages) == 1
+
+
+def test_a_change_starts_the_clock_anew(world: World) -> None:
+    world.source.folder(A, "1.jpg")
+    world.poll()
+    world.clock.advance(SETTLE)
+    world.source.add("/c/A/2.jpg")
+
+    assert world.poll().dispatch.pages == []
+    world.clock.advance(SETTLE)
+    assert len(world.poll().dispatch.pages) == 2
+
+
+def test_there_and_back_are_three_listings(world: World) -> None:
+    world.source.folder(A, "1.jpg", "2.jpg")
+    world.poll()
+    world.source.add("/c/A/3.jpg")
+    world.poll()
+    world.source.remove("/c/A/3.jpg")
+    world.poll()
+
+    marks = [keys.parse_manifest(key) for key in world.names(keys.MANIFESTS)]
+    assert [mark.seq for mark in marks if mark] == [1, 2, 3]
+    assert len({mark.revision for mark in marks if mark}) == 2
+
+
+def test_a_seq_that_stands_twice_is_left_behind(world: World) -> None:
+    world.source.folder(A, "1.jpg")
+    world.poll()
+    [key] = world.names(keys.MANIFESTS)
+    mark = keys.parse_manifest(key)
+    assert mark is not None
+    twin = keys.manifest_key(keys.volume_id(A), replace(mark, revision="0" * 16))
+    world.folders.put(twin, world.folders.get(key))
+    world.clock.advance(SETTLE)
+
+    assert world.poll().dispatch.pages == []
+
+    assert len(world.names(keys.MANIFESTS)) == 3
+    assert keys.parse_manifest(world.names(keys.MANIFESTS)[-1]) is not None
+    world.clock.advance(SETTLE)
+    assert len(world.poll().dispatch.pages) == 1
+
+
+def test_a_plan_changes_nothing(world: World) -> None:
+    world.source.folder(A, "1.jpg")
+    world.policy = replace(world.policy, settle=0.0)
+
+    polled = world.poll(write=False)
+
+    assert outcome(polled) == (State.WAITING, Action.FETCH)
+    assert polled.of(A).report().seq is None
+    assert world.names("") == []
+
+
+def test_a_folder_that_shrinks_is_held_for_a_week(world: World) -> None:
+    world.source.folder(A, "1.jpg", "2.jpg", "3.jpg")
+    world.poll()
+    world.source.remove("/c/A/2.jpg")
+    world.clock.advance(SETTLE)
+    world.poll()
+    world.clock.advance(SETTLE)
+
+    assert problem(world.poll()) == "shrunk"
+    world.clock.advance(7 * 86400.0)
+    assert len(world.poll().dispatch.pages) == 2
+
+
+def test_a_folder_that_lacks_pages_of_its_book_is_held_for_good(world: World) -> None:
+    world.source.folder(A, "1.jpg", "2.jpg", "3.jpg")
+    world.run()
+    world.source.remove("/c/A/2.jpg")
+    world.clock.advance(30 * 86400.0)
+    world.poll()
+    world.clock.advance(SETTLE)
+
+    assert problem(world.poll()) == "shrunk"
+
+
+def test_what_the_user_excludes_is_no_shrinking(world: World) -> None:
+    world.source.folder(A, "1.jpg", "2.jpg", "zz.jpg")
+    world.poll()
+    world.exclude(lambda path, is_dir: path.endswith("zz.jpg"))
+    world.poll()
+    world.clock.advance(SETTLE + 1)
+
+    assert len(world.poll().dispatch.pages) == 2
+
+
+def test_a_better_kind_of_picture_is_no_shrinking(world: World) -> None:
+    world.source.folder(A, "1.jpg", "2.jpg")
+    world.run()
+    world.source.remove(A)
+    world.source.folder(A, "1.webp", "2.webp")
+    world.poll()
+    world.clock.advance(SETTLE + 1)
+
+    assert len(world.poll().dispatch.pages) == 2
+
+
+def test_of_two_folders_with_one_key_the_first_path_has_it(world: World) -> None:
+    world.source.folder("/c/x/S/1", "1.jpg")
+    world.source.folder("/c/y/s/1", "1.jpg")
+
+    polled = world.poll()
+
+    assert problem(polled, "/c/x/S/1") is None
+    assert problem(polled, "/c/y/s/1") == "collision"
+
+
+@pytest.mark.parametrize("change", ["nothing", "changed", "removed"])
+def test_of_two_folders_with_one_key_the_bound_one_has_it(world: World, change: str) -> None:
+    world.source.folder("/c/y/S/1", "1.jpg")
+    world.run()
+    book = world.root / "library" / "S/1.cbz"
+    if change == "changed":
+        book.write_bytes(b"edited")
+    elif change == "removed":
+        book.unlink()
+    world.source.folder("/c/x/S/1", "1.jpg")
+
+    polled = world.poll()
+
+    assert problem(polled, "/c/x/S/1") == "collision"
+    assert problem(polled, "/c/y/S/1") == (None if change == "nothing" else change)
+
+
+def test_what_is_under_way_holds_back_what_is_next(world: World) -> None:
+    world.policy = replace(world.policy, settle=0.0, durable=True, rate=1.0)
+    for name in ("A", "B", "C"):
+        world.source.folder(f"/c/{name}", *(f"{n}.jpg" for n in range(4)))
+
+    assert len(world.poll(interval=4.0).dispatch.pages) == 8
+    assert world.poll(interval=4.0).dispatch.pages == []
+
+
+def test_no_more_volumes_than_asked_for(world: World) -> None:
+    world.policy = replace(world.policy, settle=0.0)
+    for name in ("A", "B", "C"):
+        world.source.folder(f"/c/{name}", "1.jpg")
+
+    assert len(world.poll(limit=2).dispatch.books) == 2
+
+
+def test_another_process_hands_out_what_a_dead_one_had_queued(world: World) -> None:
+    world.policy = replace(world.policy, settle=0.0)
+    world.source.folder(A, "1.jpg")
+    world.poll()
+
+    assert world.poll().dispatch.pages == []
+    world.sent_here.clear()
+    assert len(world.poll().dispatch.pages) == 1
+
+
+def test_credentials_refused_for_fresh_signs_end_the_poll(world: World) -> None:
+    world.policy = replace(world.policy, settle=0.0)
+    world.source.folder(A, "1.jpg")
+    polled = world.poll(limit=0, interval=0.0)
+    world.source.down = AuthRefused("the token was revoked")
+
+    with pytest.raises(AuthRefused):
+        polled.poll.step()
+
+
+def test_no_sign_is_stored(world: World) -> None:
+    world.source.folder(A, "1.jpg", "2.jpg")
+    world.source.add("/c/A/3.jpg", b"{}")
+    world.run()
+    world.poll()
+
+    stored = world.files("work")
+    assert any(name.startswith(keys.FAILURES) for name in stored)
+    assert not any(SIGN.encode() in content for content in stored.values())
