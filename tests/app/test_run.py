@@ -1,0 +1,123 @@
+"""Whole runs over real folders: what a person gets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.memory_source import picture
+from tests.support.watched_store import Death, Died, WatchedStore
+
+from pagebind.core import keys
+from pagebind.errors import PageCut, ServerUnreachable
+
+if TYPE_CHECKING:
+    from tests.app.world import World
+
+FOLDER = "/c/Series/Vol 1"
+KEY = "Series/Vol 1.cbz"
+
+
+@pytest.fixture
+def filled(world: World) -> World:
+    world.source.folder(FOLDER, "1.jpg", "2.jpg", "3.jpg")
+    return world
+
+
+def test_a_folder_becomes_a_book(filled: World) -> None:
+    result = filled.run()
+
+    assert result.error is None
+    assert [volume.key for volume in result.bound] == [KEY]
+    assert (result.pages_fetched, result.problems) == (3, [])
+    assert list(filled.pages_in(KEY).values()) == [file.data for file in filled.source.files.values()]
+
+
+def test_a_second_run_does_nothing(filled: World) -> None:
+    filled.run()
+    before, downloads = filled.files(""), dict(filled.source.downloads)
+
+    result = filled.run()
+
+    assert [volume.key for volume in result.up_to_date] == [KEY]
+    assert filled.source.downloads == downloads
+    after = filled.files("")
+    assert {name for name in after if after[name] != before.get(name)} == {
+        name for name in after if name.startswith("work/runs/") and name not in before
+    }
+    assert before.keys() <= after.keys()
+
+
+def test_a_page_more_is_bound_anew(filled: World) -> None:
+    filled.run()
+    filled.source.add(f"{FOLDER}/4.jpg")
+
+    result = filled.run()
+
+    assert [volume.seq for volume in result.bound] == [2]
+    assert len(filled.pages_in(KEY)) == 4
+
+
+def test_a_better_page_is_taken(filled: World) -> None:
+    filled.run()
+    better = picture("better", 200)
+    filled.source.add(f"{FOLDER}/2.jpg", better)
+
+    filled.run()
+
+    assert list(filled.pages_in(KEY).values())[1] == better
+
+
+def test_a_broken_page_never_gets_in_and_the_others_go_on(filled: World) -> None:
+    filled.source.add("/c/Series/Vol 2/1.jpg", b"<html>")
+
+    result = filled.run()
+
+    assert [volume.key for volume in result.bound] == [KEY]
+    assert [volume.path for volume in result.waiting] == ["/c/Series/Vol 2"]
+    assert [problem.code for problem in result.problems] == ["page_failed"]
+
+
+def test_a_passing_fault_is_overcome(filled: World) -> None:
+    path = f"{FOLDER}/1.jpg"
+    filled.source.page_faults[path] = [PageCut("cut"), PageCut("cut again"), PageCut("and again")]
+
+    assert filled.run().bound == []
+    assert filled.source.downloads[path] == 3
+    filled.source.page_faults.clear()
+    assert len(filled.run().bound) == 1
+
+
+def test_a_server_that_goes_down_ends_the_run(filled: World) -> None:
+    filled.source.page_faults = {path: [ServerUnreachable("down")] for path in filled.source.files}
+
+    result = filled.run()
+
+    assert isinstance(result.error, ServerUnreachable)
+    assert filled.names(keys.FAILURES) == []
+
+
+def test_waiting_lets_a_folder_settle(filled: World) -> None:
+    result = filled.run(settle=None, wait=True)
+
+    assert len(result.bound) == 1
+    assert filled.clock.waits == [600.0]
+
+
+@pytest.mark.parametrize("calls", range(0, 60, 2))
+def test_whenever_a_run_dies_the_next_one_completes_it(filled: World, calls: int) -> None:
+    filled.concurrency = 1
+    death = Death(calls)
+    filled.work = WatchedStore(filled.folders, before=death)
+    filled.library = WatchedStore(filled.books, before=death)
+    try:
+        filled.run()
+    except Died:
+        assert death.struck
+    filled.work, filled.library = filled.folders, filled.books
+
+    filled.run()
+
+    assert list(filled.pages_in(KEY).values()) == [file.data for file in filled.source.files.values()]
+    assert len(filled.names(keys.DONE)) == 1
+    assert filled.names(keys.STAGING) == []
