@@ -14,17 +14,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pagebind.app import inventory as inventories
-from pagebind.app.inventory import ShelfView, look_at_shelf
-from pagebind.app.survey import load_manifest
+from pagebind.app.inventory import ShelfView, load_manifest, look_at_shelf
 from pagebind.core import comicinfo, crc32c, entry, keys, names, receipt, zip_layout
 from pagebind.core.entry import EntryFacts
 from pagebind.core.planner import Shelf
 from pagebind.core.receipt import BoundPage, Receipt
-from pagebind.errors import ConditionFailed, PartDamaged, StoreUnavailable
+from pagebind.errors import ConditionFailed, KeyMissing, PartDamaged, StoreUnavailable
 from pagebind.ports.store import ABSENT, Condition, ObjectInfo, Part, Store, StoredPart, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from pagebind.core.history import History
     from pagebind.core.keys import ManifestMark
@@ -99,6 +98,9 @@ class Finalize:
                 return self._once(task)
             except ConditionFailed:
                 continue  # the book has another version by now: look again
+            except KeyMissing as error:
+                log.warning("held: %s", error.message, extra={"volume": task.volume})
+                return Finalized(Outcome.HELD)
         raise StoreUnavailable(
             "the book under this key keeps changing while it is being written",
             fix="see who else writes there",
@@ -119,11 +121,9 @@ class Finalize:
         chosen = self._choose(history, view, manifest)
         if chosen is None:
             return self._settle_bound(manifest, history, view, book)
-        entries = self._entries(task.volume)
-        missing = [page for page in chosen.pages if page.id not in entries]
+        staged, missing, damaged = self._entries(chosen)
         if missing:
-            return Finalized(Outcome.INCOMPLETE, chosen.key, missing=len(missing))
-        staged, damaged = _check(chosen, entries)
+            return Finalized(Outcome.INCOMPLETE, chosen.key, missing=missing)
         if damaged:
             return self._discard(chosen, damaged)
         return self._bind(chosen, staged, book)
@@ -144,9 +144,25 @@ class Finalize:
             first = first or manifest
         return first
 
-    def _entries(self, volume: str) -> dict[str, ObjectInfo]:
-        listed = self._work.list(f"{keys.STAGING}{volume}/", metadata=True)
-        return {page: info for info in listed if (page := keys.page_of(info.key)) is not None}
+    def _entries(self, manifest: Manifest) -> tuple[list[_Staged], int, list[tuple[Page, ObjectInfo]]]:
+        """The pages whose entries hold what fetch recorded of them, how many have none, and those that are damaged.
+
+        Each entry is boiled down as it is listed, so that memory never holds the metadata of all.
+        """
+        absent = {page.id: page for page in manifest.pages}
+        staged: dict[str, _Staged] = {}
+        damaged: list[tuple[Page, ObjectInfo]] = []
+        for info in self._work.list(f"{keys.STAGING}{manifest.volume}/", metadata=True):
+            page_id = keys.page_of(info.key)
+            page = absent.pop(page_id, None) if page_id is not None else None
+            if page_id is None or page is None:
+                continue
+            facts = entry.parse(info.metadata)
+            if facts is None or facts.page != page_id or not _fits(page, facts, info):
+                damaged.append((page, info))
+            else:
+                staged[page_id] = _Staged(page, facts, StoredPart(info.key, info.version, info.size, facts.crc32c))
+        return [staged[page.id] for page in manifest.pages if page.id in staged], len(absent), damaged
 
     def _discard(self, manifest: Manifest, damaged: Sequence[tuple[Page, ObjectInfo]]) -> Finalized:
         for page, info in damaged:
@@ -254,24 +270,6 @@ def _seqs_of(history: History, revision: str | None) -> Iterator[int]:
     return (mark.seq for mark in history.manifests if history.revision_of(mark.seq) == revision)
 
 
-def _check(
-    manifest: Manifest, entries: Mapping[str, ObjectInfo]
-) -> tuple[list[_Staged], list[tuple[Page, ObjectInfo]]]:
-    """Hold each entry's stored size and metadata against what fetch recorded of this very page."""
-    staged: list[_Staged] = []
-    damaged: list[tuple[Page, ObjectInfo]] = []
-    for page in manifest.pages:
-        info = entries.get(page.id)
-        if info is None:
-            continue
-        facts = entry.parse(info.metadata)
-        if facts is None or facts.page != page.id or not _fits(page, facts, info):
-            damaged.append((page, info))
-        else:
-            staged.append(_Staged(page, facts, StoredPart(info.key, info.version, info.size, facts.crc32c)))
-    return staged, damaged
-
-
 def _fits(page: Page, facts: EntryFacts, info: ObjectInfo) -> bool:
     expected = zip_layout.entry_size(zip_layout.Entry(page.book_name, facts.crc32, facts.size))
     return info.size == expected and info.crc32c in (None, facts.crc32c)
@@ -288,8 +286,8 @@ def _layout(manifest: Manifest, staged: Sequence[_Staged]) -> tuple[list[Part], 
         ),
     )
     tail = _tail(staged, info)
-    sums = [(one.facts.crc32c, one.part.size) for one in staged]
-    whole = crc32c.combine_all([*sums, (_crc32c(tail), len(tail))])
+    entries = crc32c.combine_all((one.facts.crc32c, one.part.size) for one in staged)
+    whole = crc32c.combine(entries, _crc32c(tail), len(tail))
     size = sum(one.part.size for one in staged) + len(tail)
     return [*(one.part for one in staged), tail], whole, size
 

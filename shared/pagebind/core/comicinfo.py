@@ -17,7 +17,7 @@ NAME = "ComicInfo.xml"
 
 _LARGEST_INT = 2**31 - 1  # xs:int
 _SPACING = re.compile(r"[\t\n\r]+")
-_NO_XML_CHARACTER = re.compile("[^ -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NO_XML_CHARACTER = re.compile("[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pagebind.core import names
+from pagebind.core import names, rows
 from pagebind.core.keys import digest
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pagebind.core.model import Item
 
 _HASH_KINDS = ("sha256", "sha1", "md5")
+_NO_HASHES: Mapping[str, str] = {}  # one for all pages: most drives list none
 _REVISION_LENGTH = 16
 _PAGE_LENGTH = 20
 _MADE_UP_TIMES = 4
@@ -75,7 +76,7 @@ def pages_of(items: Sequence[Item]) -> tuple[Page, ...]:
     ordered = [items[place] for place in order]
     titles = names.book_names([item.name for item in ordered])
     return tuple(
-        Page(item.name, title, item.size, _mark(item), item.modified, item.hash_info or {}, item.sign)
+        Page(item.name, title, item.size, _mark(item), item.modified, item.hash_info or _NO_HASHES, item.sign)
         for item, title in zip(ordered, titles, strict=True)
     )
 
@@ -152,7 +153,7 @@ def _stem(name: str) -> str:
 
 def dump(manifest: Manifest) -> bytes:
     """The manifest as JSON: no sign, no link, no token."""
-    document = {
+    fields = {
         "schema": 1,
         "volume": manifest.volume,
         "path": manifest.path,
@@ -162,9 +163,10 @@ def dump(manifest: Manifest) -> bytes:
         "title": manifest.title,
         "seq": manifest.seq,
         "revision": manifest.revision,
-        "pages": [[p.name, p.book_name, p.size, p.mark, p.modified, dict(p.hashes)] for p in manifest.pages],
     }
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return rows.dump(
+        fields, ([p.name, p.book_name, p.size, p.mark, p.modified, dict(p.hashes)] for p in manifest.pages)
+    )
 
 
 def load(content: bytes) -> Manifest:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from pagebind.core import rows
+
 
 @dataclass(frozen=True, slots=True)
 class BoundPage:
@@ -34,7 +36,7 @@ class Receipt:
 
 def dump(receipt: Receipt) -> bytes:
     """The receipt as JSON."""
-    document = {
+    fields = {
         "schema": 1,
         "volume": receipt.volume,
         "path": receipt.path,
@@ -44,9 +46,8 @@ def dump(receipt: Receipt) -> bytes:
         "version": receipt.version,
         "size": receipt.size,
         "crc32c": f"{receipt.crc32c:08x}",
-        "pages": [[p.page, p.name, p.offset, p.size, f"{p.crc32:08x}"] for p in receipt.pages],
     }
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return rows.dump(fields, ([p.page, p.name, p.offset, p.size, f"{p.crc32:08x}"] for p in receipt.pages))
 
 
 def load(content: bytes) -> Receipt:

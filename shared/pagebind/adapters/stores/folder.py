@@ -298,10 +298,11 @@ class FolderStore:
         if identity in above:
             return
         for name in sorted(named):
+            entry = named.pop(name)  # while thousands are listed, whoever lists keeps what it makes of them
             if name.endswith("/"):
-                yield from self._walk(Path(named[name].path), base + name, "", (*above, identity))
+                yield from self._walk(Path(entry.path), base + name, "", (*above, identity))
             else:
-                yield base + name, named[name]
+                yield base + name, entry
 
     def _named(
         self, entries: Iterator[os.DirEntry[str]], begins: str, *, top: bool
