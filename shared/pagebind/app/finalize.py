@@ -14,12 +14,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pagebind.app import inventory as inventories
-from pagebind.app.inventory import ShelfView, load_manifest, look_at_shelf
+from pagebind.app.inventory import ShelfView, look_at_shelf
+from pagebind.app.survey import load_manifest
 from pagebind.core import comicinfo, crc32c, entry, keys, names, receipt, zip_layout
 from pagebind.core.entry import EntryFacts
 from pagebind.core.planner import Shelf
 from pagebind.core.receipt import BoundPage, Receipt
-from pagebind.errors import ConditionFailed, KeyMissing, PartDamaged, StoreUnavailable
+from pagebind.errors import ConditionFailed, PartDamaged, StoreUnavailable
 from pagebind.ports.store import ABSENT, Condition, ObjectInfo, Part, Store, StoredPart, Version
 
 if TYPE_CHECKING:
@@ -98,9 +99,6 @@ class Finalize:
                 return self._once(task)
             except ConditionFailed:
                 continue  # the book has another version by now: look again
-            except KeyMissing as error:
-                log.warning("held: %s", error.message, extra={"volume": task.volume})
-                return Finalized(Outcome.HELD)
         raise StoreUnavailable(
             "the book under this key keeps changing while it is being written",
             fix="see who else writes there",
