@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,9 @@ from pagebind.core.planner import Action, Problem, State
 from pagebind.errors import PagebindError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from pagebind.adapters.dispatch.local import LocalDispatch
     from pagebind.app.assess import Assessment
     from pagebind.ports.dispatch import FetchTask, FinalizeTask
     from pagebind.wiring import Parts
@@ -72,39 +72,46 @@ class Runner:
         self._fetched: Counter[str] = Counter()
         self._bound: dict[str, int] = {}
         self._failures: dict[str, Problem] = {}
-
-    @property
-    def dispatch(self) -> LocalDispatch:
-        """The queue, to be stopped when the process is told to end."""
-        return self._dispatch
+        self._poll: Poll | None = None
+        self._assessments: list[Assessment] = []
+        self._begun = parts.clock.monotonic()
 
     def run(self, request: RunRequest) -> RunResult:
         """Do all that can be done now. An error that ends the run is in the result, with what was done before."""
         clock = self._parts.clock
-        begun, started = clock.monotonic(), clock.now()
-        assessments: list[Assessment] = []
-        poll: Poll | None = None
+        self._begun, started = clock.monotonic(), clock.now()
         try:
             with self._lock():
-                self._parts.work.sweep()
-                self._parts.library.sweep()
-                poll = self._parts.poll(self._dispatch, write=True)
-                try:
-                    assessments = self._rounds(poll, request)
-                except StoreError:
-                    raise
-                except PagebindError as error:
-                    self.result.error = error
-                    assessments = poll.assess()
-                self._record(started, assessments, poll)
+                self._run_alone(request, started)
         except PagebindError as error:
             self.result.error = self.result.error or error
+        return self._sum_up()
+
+    def interrupted(self) -> RunResult:
+        """What was done until now, after `run` was broken off by a signal."""
+        self._parts.clock.cancel()
+        self._assess_what_was_done()
+        return self._sum_up()
+
+    def _run_alone(self, request: RunRequest, started: float) -> None:
+        try:
+            self._parts.work.sweep()
+            self._parts.library.sweep()
+            self._poll = self._parts.poll(self._dispatch, write=True)
+            self._assessments = self._rounds(self._poll, request)
+        except PagebindError as error:
+            self.result.error = error
+            self._assess_what_was_done()
         finally:
             self._dispatch.stop()
             self._parts.source.close()
-        self._sum_up(assessments, poll)
-        self.result.seconds = round(clock.monotonic() - begun, 3)
-        return self.result
+        if not isinstance(self.result.error, StoreError):
+            self._record(started)
+
+    def _assess_what_was_done(self) -> None:
+        if self._poll is not None:
+            with suppress(PagebindError):
+                self._assessments = self._poll.assess()
 
     def _rounds(self, poll: Poll, request: RunRequest) -> list[Assessment]:
         left = request.limit
@@ -146,6 +153,13 @@ class Runner:
             self._parts.progress.bound(finalized.key, finalized.pages)
         elif finalized.refetch and task.attempt < _REFETCHES:
             self._refetch(task, finalized)
+        elif finalized.refetch:
+            with self._tally:
+                self._failures[f"{task.volume}/"] = Problem(
+                    "store",
+                    f"{finalized.key}: staged pages are damaged again and again",
+                    "check the disk that holds the store",
+                )
 
     def _refetch(self, task: FinalizeTask, finalized: Finalized) -> None:
         self._parts.progress.planned(len(finalized.refetch), sum(page.size for page in finalized.refetch))
@@ -153,37 +167,40 @@ class Runner:
             self._dispatch.fetch(again)
         self._dispatch.finalize(replace(task, attempt=task.attempt + 1), delay=0.0)
 
-    def _record(self, started: float, assessments: Sequence[Assessment], poll: Poll | None) -> None:
-        problems = [*(poll.survey.problems if poll else ()), *self._failures.values()]
+    def _record(self, started: float) -> None:
         record_run(
             self._parts.work,
             self._parts.clock,
             started=started,
-            assessments=assessments,
-            problems=problems,
+            assessments=self._assessments,
+            problems=self._problems(),
             error=self.result.error,
         )
 
-    def _sum_up(self, assessments: Sequence[Assessment], poll: Poll | None) -> None:
+    def _problems(self) -> list[Problem]:
+        """Everything that a person should know of, each once: what ended the run, folders, pages, held volumes."""
+        error = self.result.error
+        unlisted = self._poll.survey.problems if self._poll else ()
+        found = [
+            *([problem_of(error)] if error else ()),
+            *(problem for problem in unlisted if not error or problem.message != error.message),
+            *self._failures.values(),
+            *(a.verdict.problem for a in self._assessments if a.verdict.problem),
+        ]
+        return list(dict.fromkeys(found))
+
+    def _sum_up(self) -> RunResult:
         result = self.result
         failed = {key.partition("/")[0]: problem for key, problem in self._failures.items()}
-        for assessment in assessments:
+        for assessment in self._assessments:
             report = assessment.report()
             if report.problem is None and report.state is State.FETCHING:
                 report = replace(report, problem=failed.get(report.volume))
             self._list_for(report).append(report)
-        found = [
-            *([problem_of(result.error)] if result.error else ()),
-            *(
-                p
-                for p in (poll.survey.problems if poll else ())
-                if not result.error or p.message != result.error.message
-            ),
-            *self._failures.values(),
-            *(report.problem for report in result.held if report.problem),
-        ]
-        result.problems = list(dict.fromkeys(found))
+        result.problems = self._problems()
         result.pages_reused = sum(max(0, pages - self._fetched[volume]) for volume, pages in self._bound.items())
+        result.seconds = round(self._parts.clock.monotonic() - self._begun, 3)
+        return result
 
     def _list_for(self, report: VolumeReport) -> list[VolumeReport]:
         match report.state:

@@ -63,7 +63,7 @@ def test_folder_trees_to_library_keys(world: World, files: list[str], expected: 
 @pytest.mark.parametrize(
     ("files", "path", "why"),
     [
-        (["A/cover.jpg", "A/1/1.jpg"], "/c/A", "1 loose pictures"),
+        (["A/cover.jpg", "A/1/1.jpg"], "/c/A", "1 loose picture"),
         (["A/1.cbz", "A/2.zip"], "/c/A", "2 archives"),
     ],
 )

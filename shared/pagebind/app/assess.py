@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pagebind.app.inventory import Inventory, ShelfView, look_at_shelf
+from pagebind.app.inventory import Inventory, ShelfView, load_manifest, look_at_shelf
 from pagebind.app.report import VolumeReport
-from pagebind.app.survey import load_manifest
 from pagebind.core import keys
 from pagebind.core.history import History, final_failures
 from pagebind.core.planner import Facts, Policy, Seen, Shelf, Verdict, judge
+from pagebind.errors import KeyMissing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -109,8 +110,9 @@ class Assessor:
         for volume, history in inventory.volumes.items():
             head = history.head
             if volume not in sightings and head is not None and head.key_digest in claims:
-                path = load_manifest(self._work, volume, head).path
-                claims[head.key_digest].append((not history.receipts, path, volume))
+                with suppress(KeyMissing):
+                    path = load_manifest(self._work, volume, head).path
+                    claims[head.key_digest].append((not history.receipts, path, volume))
 
     def _assess(
         self,
@@ -163,7 +165,10 @@ class Assessor:
             return tuple(page.id for page in sighting.content if page.id not in history.staged)
         if head is None or sighting.planned is not None or not history.epochs(head) or _is_done(history, head.seq):
             return None
-        pages = load_manifest(self._work, sighting.volume, head).pages
+        try:
+            pages = load_manifest(self._work, sighting.volume, head).pages
+        except KeyMissing:
+            return None  # the survey has noted it
         return tuple(page.id for page in pages if page.id not in history.staged)
 
     def _failed(self, history: History, missing: Iterable[str] | None, now: float) -> int:

@@ -14,13 +14,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pagebind.app import inventory as inventories
-from pagebind.app.inventory import ShelfView, look_at_shelf
-from pagebind.app.survey import load_manifest
+from pagebind.app.inventory import ShelfView, load_manifest, look_at_shelf
 from pagebind.core import comicinfo, crc32c, entry, keys, names, receipt, zip_layout
 from pagebind.core.entry import EntryFacts
 from pagebind.core.planner import Shelf
 from pagebind.core.receipt import BoundPage, Receipt
-from pagebind.errors import ConditionFailed, PartDamaged, StoreUnavailable
+from pagebind.errors import ConditionFailed, KeyMissing, PartDamaged, StoreUnavailable
 from pagebind.ports.store import ABSENT, Condition, ObjectInfo, Part, Store, StoredPart, Version
 
 if TYPE_CHECKING:
@@ -99,6 +98,9 @@ class Finalize:
                 return self._once(task)
             except ConditionFailed:
                 continue  # the book has another version by now: look again
+            except KeyMissing as error:
+                log.warning("held: %s", error.message, extra={"volume": task.volume})
+                return Finalized(Outcome.HELD)
         raise StoreUnavailable(
             "the book under this key keeps changing while it is being written",
             fix="see who else writes there",
@@ -228,13 +230,28 @@ class Finalize:
         if mark is None or book is None:
             return Finalized(Outcome.NOTHING, newest.key)
         bound = newest if mark.seq == newest.seq else load_manifest(self._work, newest.volume, mark)
-        if not view.receipted:
-            self._recover_receipt(bound, book)
+        try:
+            if not view.receipted:
+                self._recover_receipt(bound, book)
+        except ValueError:
+            return self._bind_again(bound, book)
         self._clear(bound)
         return Finalized(Outcome.NOTHING, newest.key)
 
+    def _bind_again(self, bound: Manifest, book: ObjectInfo) -> Finalized:
+        """The book was damaged before its receipt was written; its entries still stand, if nobody took them."""
+        staged, missing, damaged = self._entries(bound)
+        if missing or damaged:
+            log.warning("held: the book is damaged", extra={"volume": bound.volume, "key": bound.key})
+            return Finalized(Outcome.HELD, bound.key)
+        return self._bind(bound, staged, book)
+
     def _recover_receipt(self, bound: Manifest, book: ObjectInfo) -> None:
-        """The crash came between book and receipt. The book says itself which revision it is, and its checksum."""
+        """The crash came between book and receipt. The book says itself which revision it is, and its checksum.
+
+        Raises:
+            ValueError: its local headers are not those that were written.
+        """
         whole = int((book.metadata or {}).get("crc32c", "0"), 16)
         self._write_receipt(bound, list(self._read_back(bound, book)), book.version, book.size, whole)
 

@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from pagebind.core import keys
+from pagebind.core import manifest as manifests
 from pagebind.core.history import History
 from pagebind.core.planner import Shelf
+from pagebind.errors import KeyMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pagebind.core.keys import ManifestMark
+    from pagebind.core.manifest import Manifest
     from pagebind.ports.store import ObjectInfo, Store
 
 _Mark = TypeVar("_Mark")
@@ -105,3 +109,18 @@ def look_at_shelf(
     if history.receipts:
         return ShelfView(Shelf.CHANGED)
     return ShelfView(Shelf.TAKEN if said.get("volume") else Shelf.FOREIGN, owner=said.get("volume", ""))
+
+
+def load_manifest(work: Store, volume: str, mark: ManifestMark) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        KeyMissing: it is not there, or is not a manifest any more.
+    """
+    key = keys.manifest_key(volume, mark)
+    try:
+        return manifests.load(work.get(key))
+    except ValueError as error:
+        raise KeyMissing(
+            f"{key} is not readable: {error}", fix="delete it: the next run records the listing anew", path=key
+        ) from error

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from pagebind.app import inventory as inventories
 from pagebind.app.assess import Assessment, Assessor
+from pagebind.app.inventory import load_manifest
 from pagebind.app.report import problem_of, rfc3339
 from pagebind.app.sighting import Sighting
-from pagebind.app.survey import Survey, Surveyor, load_manifest
+from pagebind.app.survey import Survey, Surveyor
 from pagebind.core import keys, layout
 from pagebind.core.keys import SentMark
 from pagebind.core.planner import Action, Policy, Problem, State

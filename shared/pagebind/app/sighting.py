@@ -9,7 +9,7 @@ from pagebind.core.planner import Seen
 
 if TYPE_CHECKING:
     from pagebind.core.keys import ManifestMark
-    from pagebind.core.manifest import Page
+    from pagebind.core.manifest import Manifest, Page
 
 
 @dataclass(slots=True)
@@ -37,3 +37,20 @@ class Sighting:
     shrunk: tuple[str, ...] = ()
     content: tuple[Page, ...] | None = None
     planned: ManifestMark | None = None
+
+
+def remembered(recorded: Manifest, seen: Seen, why: str = "") -> Sighting:
+    """A volume that this run has not listed, from its newest manifest."""
+    return Sighting(
+        recorded.volume,
+        recorded.path,
+        recorded.subscription,
+        recorded.key,
+        recorded.series,
+        recorded.title,
+        seen=seen,
+        why=why,
+        revision=recorded.revision,
+        pages=len(recorded.pages),
+        size=sum(page.size for page in recorded.pages),
+    )

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pagebind.app import inventory as inventories
 from pagebind.app.assess import Assessor
-from pagebind.app.report import VolumeReport
-from pagebind.app.sighting import Sighting
-from pagebind.app.survey import load_manifest
+from pagebind.app.inventory import load_manifest
+from pagebind.app.report import VolumeReport, problem_of
+from pagebind.app.sighting import Sighting, remembered
 from pagebind.core import keys
 from pagebind.core.planner import Action, Policy, Problem, Seen, State
-from pagebind.errors import PageFailed, StoreError
+from pagebind.errors import KeyMissing, PageFailed, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,9 +27,10 @@ _ONLY_A_WALK_TELLS = (State.IGNORED, State.GONE, State.UNSUBSCRIBED)
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """All volumes by path, and the record of the last run as it was written (None: there was none)."""
+    """All volumes by path, damaged objects, and the record of the last run as written (None: there was none)."""
 
     volumes: list[VolumeReport]
+    damaged: list[Problem]
     last_run: Mapping[str, Any] | None
 
 
@@ -42,28 +43,20 @@ def status(work: Store, library: Store, policy: Policy, clock: Clock) -> Status:
     last = last_run(work)
     told = {entry["volume"]: entry for entry in (last or {}).get("volumes", {}).values()}
     sightings: dict[str, Sighting] = {}
+    damaged: list[Problem] = []
     for volume, history in inventory.volumes.items():
         head = history.head
         if head is not None:
-            recorded = load_manifest(work, volume, head)
-            sightings[volume] = Sighting(
-                volume,
-                recorded.path,
-                recorded.subscription,
-                recorded.key,
-                recorded.series,
-                recorded.title,
-                seen=Seen.UNKNOWN,
-                revision=head.revision,
-                pages=len(recorded.pages),
-                size=sum(page.size for page in recorded.pages),
-            )
+            try:
+                sightings[volume] = remembered(load_manifest(work, volume, head), Seen.UNKNOWN)
+            except KeyMissing as error:
+                damaged.append(problem_of(error))
     assessments = Assessor(work, library, policy, set()).assess(sightings, inventory, clock.now())
     reports = [_with_last_run(a.report(), told.pop(a.sighting.volume, None)) for a in assessments]
     reports += [_report(entry) for entry in told.values() if entry["state"] in _ONLY_A_WALK_TELLS]
     failed = _failed_pages(last)
     reports = [_with_failed_page(report, failed) for report in reports]
-    return Status(sorted(reports, key=lambda report: report.path), last)
+    return Status(sorted(reports, key=lambda report: report.path), damaged, last)
 
 
 def last_run(work: Store) -> Mapping[str, Any] | None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from pagebind.app.inventory import Inventory, look_at_shelf
-from pagebind.app.sighting import Sighting
+from pagebind.app.inventory import Inventory, load_manifest, look_at_shelf
+from pagebind.app.report import problem_of
+from pagebind.app.sighting import Sighting, remembered
 from pagebind.app.walk import Folder, Found, Start, Unlisted, Walk, starts
 from pagebind.core import keys, layout
 from pagebind.core import manifest as manifests
@@ -25,7 +27,7 @@ from pagebind.errors import ConditionFailed, KeyMissing, PagebindError
 from pagebind.ports.store import ABSENT, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pagebind.core.watch import Watch
     from pagebind.ports.clock import Clock
@@ -121,7 +123,7 @@ class Surveyor:
         pages = manifests.pages_of(contents.pages)
         head = self._inventory.history(sighting.volume).head
         if head is not None and manifests.revision_of(pages) != head.revision:
-            pages = manifests.keep_identities(pages, self._load(sighting.volume, head).pages)
+            pages = manifests.keep_identities(pages, self._recorded_pages(sighting.volume, head))
         return pages if manifests.revision_of(pages) == sighting.revision else None
 
     def _watch(self, path: str) -> Watch:
@@ -203,7 +205,7 @@ class Surveyor:
         )
         head = self._inventory.history(volume).head
         if head is not None:
-            pages = self._load(volume, head).pages
+            pages = self._recorded_pages(volume, head)
             sighting.revision, sighting.pages, sighting.size = head.revision, len(pages), sum(p.size for p in pages)
         self._add(sighting)
 
@@ -218,7 +220,8 @@ class Surveyor:
         head = self._inventory.history(volume).head
         if head is None or keys.library_digest(key) == head.key_digest:
             return key
-        return self._load(volume, head).key
+        recorded = self._recorded(volume, head)
+        return recorded.key if recorded else key
 
     def _observe(self, folder: Folder) -> None:
         """Turn a folder with pages into a sighting, and record its listing if it is new."""
@@ -230,7 +233,7 @@ class Surveyor:
         pages = manifests.pages_of(folder.contents.pages)
         revision = manifests.revision_of(pages)
         if head is not None and revision != head.revision:
-            pages = manifests.keep_identities(pages, self._load(volume, head).pages)
+            pages = manifests.keep_identities(pages, self._recorded_pages(volume, head))
             revision = manifests.revision_of(pages)
         sighting = Sighting(
             volume,
@@ -292,11 +295,8 @@ class Surveyor:
         view = look_at_shelf(sighting.volume, history, book, self._library.head)
         if view.bound_revision == sighting.revision:
             return
-        since = self._clock.now() - manifests.SHRINK_MEMORY
-        older = {mark for mark in history.manifests if mark.seq < newest.seq and mark.created >= since}
-        recent = max((self._load(sighting.volume, mark) for mark in older), key=lambda m: len(m.pages), default=None)
         bound = history.of_seq(view.bound_seq) if view.bound_seq is not None else None
-        references = [m for m in (recent, self._load(sighting.volume, bound) if bound else None) if m]
+        references = self._references(sighting.volume, history, newest, bound)
         missing = {
             name: None
             for reference in references
@@ -307,6 +307,18 @@ class Surveyor:
             )
         }
         sighting.shrunk = tuple(missing)
+
+    def _references(
+        self, volume: str, history: History, newest: ManifestMark, bound: ManifestMark | None
+    ) -> list[Manifest]:
+        """What a listing must not lack: the bound book, and the largest listing that stood within the last days."""
+        since = self._clock.now() - manifests.SHRINK_MEMORY
+        older = sorted((mark for mark in history.manifests if mark.seq < newest.seq), key=lambda mark: mark.seq)
+        stood = [mark for mark, following in pairwise([*older, newest]) if following.created >= since]
+        recent = [manifest for mark in stood if (manifest := self._recorded(volume, mark))]
+        largest = max(recent, key=lambda manifest: len(manifest.pages), default=None)
+        book = self._recorded(volume, bound) if bound else None
+        return [manifest for manifest in (largest, book) if manifest]
 
     def _retain(self, sighting: Sighting, pages: tuple[Page, ...]) -> None:
         """Keep the pages of what may be handed out in this run, and of what has entries already."""
@@ -330,15 +342,19 @@ class Surveyor:
 
         The deepest first: what they turn out to be decides about those above.
         """
+        with_pages = {
+            above for s in self._survey.sightings.values() if s.seen is Seen.LISTED for above in _above(s.path)
+        }
         for folder in sorted(self._loose, key=lambda folder: folder.path.count("/"), reverse=True):
-            below = [s for s in self._survey.sightings.values() if _strictly_below(s.path, folder.path)]
             count = len(folder.contents.pages)
-            if any(s.seen is Seen.LISTED for s in below):
-                self._ignore(folder.watch, folder.path, f"{count} loose pictures beside folders with pages")
+            if folder.path in with_pages:
+                pictures = "1 loose picture" if count == 1 else f"{count} loose pictures"
+                self._ignore(folder.watch, folder.path, f"{pictures} beside folders with pages")
             elif any(layout.is_below(path, folder.path) for path in self._survey.failed):
                 self._remember(folder.watch, folder.path, Seen.UNKNOWN, "a folder below could not be listed")
             else:
                 self._observe(folder)
+                with_pages.update(_above(folder.path))
 
     def _account_for_unseen(self, begin: Sequence[Start], *, restricted: bool) -> None:
         """What this walk did not meet: gone only if everything that could show it was listed."""
@@ -348,21 +364,9 @@ class Surveyor:
             head = history.head
             if volume in self._survey.sightings or head is None:
                 continue
-            recorded = self._load(volume, head)
-            self._add(
-                Sighting(
-                    volume,
-                    recorded.path,
-                    recorded.subscription,
-                    recorded.key,
-                    recorded.series,
-                    recorded.title,
-                    *self._absence(recorded.path, begin),
-                    revision=head.revision,
-                    pages=len(recorded.pages),
-                    size=sum(page.size for page in recorded.pages),
-                )
-            )
+            recorded = self._recorded(volume, head)
+            if recorded is not None:
+                self._add(remembered(recorded, *self._absence(recorded.path, begin)))
 
     def _absence(self, path: str, begin: Sequence[Start]) -> tuple[Seen, str]:
         def covering(folder: str) -> bool:
@@ -376,24 +380,22 @@ class Surveyor:
             return Seen.IGNORED, "left out by `exclude`"
         return Seen.GONE, ""
 
-    def _load(self, volume: str, mark: ManifestMark) -> Manifest:
-        return load_manifest(self._work, volume, mark)
+    def _recorded(self, volume: str, mark: ManifestMark) -> Manifest | None:
+        """A manifest, or None where it is damaged: that is noted, and the volume is recorded anew when it is listed."""
+        try:
+            return load_manifest(self._work, volume, mark)
+        except KeyMissing as error:
+            with self._lock:
+                self._survey.problems.append(problem_of(error))
+            return None
+
+    def _recorded_pages(self, volume: str, mark: ManifestMark) -> tuple[Page, ...]:
+        recorded = self._recorded(volume, mark)
+        return recorded.pages if recorded else ()
 
 
-def load_manifest(work: Store, volume: str, mark: ManifestMark) -> Manifest:
-    """Read a manifest.
-
-    Raises:
-        KeyMissing: it is not there, or is not a manifest any more.
-    """
-    key = keys.manifest_key(volume, mark)
-    try:
-        return manifests.load(work.get(key))
-    except ValueError as error:
-        raise KeyMissing(
-            f"{key} is not readable: {error}", fix="delete it: the next run records the listing anew", path=key
-        ) from error
-
-
-def _strictly_below(path: str, folder: str) -> bool:
-    return path != folder and layout.is_below(path, folder)
+def _above(path: str) -> Iterator[str]:
+    """The folders that a path lies in, the nearest first."""
+    while path != "/":
+        path = path.rpartition("/")[0] or "/"
+        yield path

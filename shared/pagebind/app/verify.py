@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pagebind.app import inventory as inventories
+from pagebind.app.inventory import load_manifest
+from pagebind.app.report import problem_of
 from pagebind.app.select import Named
-from pagebind.app.survey import load_manifest
 from pagebind.core import keys, receipt
 from pagebind.core.planner import Problem
 from pagebind.core.zip_layout import parse_local_header
-from pagebind.errors import StoreError
+from pagebind.errors import KeyMissing, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,16 +41,21 @@ class Verify:
         self._work = work
         self._library = library
         self._read = read
+        self.damaged: list[Problem] = []
 
     def books(self) -> tuple[Inventory, dict[str, Named]]:
-        """All volumes that have a receipt, by id."""
+        """All volumes that have a receipt, by id. What is damaged in work is added to ``damaged``."""
         inventory = inventories.take(self._work, self._library)
         named = {}
         for volume, history in inventory.volumes.items():
             head = history.head
             if history.receipts and head is not None:
-                manifest = load_manifest(self._work, volume, head)
-                named[volume] = Named(volume, manifest.path, manifest.key)
+                try:
+                    manifest = load_manifest(self._work, volume, head)
+                except KeyMissing as error:
+                    self.damaged.append(problem_of(error))
+                else:
+                    named[volume] = Named(volume, manifest.path, manifest.key)
         return inventory, named
 
     def check(self, inventory: Inventory, named: Named) -> Checked:

@@ -85,9 +85,7 @@ def run_with(session: Session, settings: Settings, env: Mapping[str, str], reque
         try:
             result = runner.run(request)
         except Interrupted:
-            runner.dispatch.stop()
-            parts.clock.cancel()
-            session.emit(run_document(runner.result))
+            session.emit(run_document(runner.interrupted()))
             raise
     session.emit(run_document(result))
     _show(session, result)

@@ -45,7 +45,7 @@ def status(session: Session, volume: str | None) -> int:
         named = select.volumes(volume, (select.Named(r.volume, r.path, r.key) for r in shown))
         chosen = {one.volume for one in named}
         shown = [report for report in shown if report.volume in chosen]
-    held = [report.problem for report in shown if report.problem]
+    held = [*found.damaged, *(report.problem for report in shown if report.problem)]
     session.emit(
         {"volumes": [r.document() for r in shown], "problems": problems(held), "last_run": _summary(found.last_run)}
     )

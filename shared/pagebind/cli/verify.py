@@ -42,7 +42,8 @@ def verify(session: Session, volume: str | None, read: bool) -> int:
             checked.append(one)
             if one.problem is None:
                 progress.note(printable(f"ok {one.key} ({one.pages} pages)"))
-    wrong = [one.problem for one in checked if one.problem]
+    bad = [one.problem for one in checked if one.problem]
+    wrong = [*use_case.damaged, *bad]
     session.emit(
         {
             "books": [
@@ -58,5 +59,5 @@ def verify(session: Session, volume: str | None, read: bool) -> int:
         }
     )
     session.tell(wrong)
-    session.say(f"{len(checked) - len(wrong)} of {len(checked)} books are what their receipts say")
+    session.say(f"{len(checked) - len(bad)} of {len(checked)} books are what their receipts say")
     return UNFINISHED if wrong else OK
