@@ -102,7 +102,6 @@ def test_a_wrong_password(reader: Home) -> None:
     assert "let me out" not in answer.out
 
 
-@pytest.mark.xfail(reason="the client takes the HTML body of a redirect for an error in disguise", strict=True)
 def test_the_host_that_downloads_come_from(home: Home) -> None:
     home.server.faults.add("redirect", url="https://cdn.example.org/x?sign=secret")
     status, detail, _ = lines(home, 0)["downloads /comics"]

@@ -211,7 +211,9 @@ class _Transfer:
         self._pace.downloads.take()
         url = self._shared.link(self._wanted, self._sign)
         reply = self._shared.connections.exchange("GET", url, [*self._headers(foreign=False), ("Range", "bytes=0-0")])
-        if reply.status in {envelope.OK, _PARTIAL, _NOT_IN_RANGE, *_REDIRECTS} and not _is_error_in_disguise(reply):
+        if reply.status in _REDIRECTS:
+            return reply
+        if reply.status in {envelope.OK, _PARTIAL, _NOT_IN_RANGE} and not _is_error_in_disguise(reply):
             return reply
         with closing(reply):
             raise self._refusal(reply, None, Endpoint.LINK)
