@@ -33,7 +33,7 @@ _LOCKED = (
 )
 
 
-class Refused(Exception):  # noqa: N818  # it is an answer, not a failure of this server
+class Refused(Exception):  # it is an answer, not a failure of this server
     """A request that is answered with a code other than 200."""
 
     def __init__(self, code: int, message: str) -> None:

@@ -26,11 +26,11 @@ LISTING_CACHE_SECONDS = 30 * 60
 _BILLION = 1_000_000_000
 
 
-class DriveFailed(Exception):  # noqa: N818  # the drive's own words, on their way into an answer
+class DriveFailed(Exception):  # the drive's own words, on their way into an answer
     """The drive itself has failed."""
 
 
-class NotThere(Exception):  # noqa: N818  # as above
+class NotThere(Exception):  # as above
     """There is no such object."""
 
 
