@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 from pagebind import __version__, errors
-from pagebind.adapters.stores import book_records
 from pagebind.app.report import VolumeReport
 from pagebind.cli import session
 from pagebind.cli.documents import EMPTY
@@ -152,7 +151,7 @@ def test_the_key_prefixes_are_those_of_the_code() -> None:
     state = section(DESIGN, "## State is the presence of objects")
     named = {coded(key)[0].partition("/")[0] + "/" for key, *_ in rows(state, "key")}
     built = {value for name, value in vars(keys).items() if name.isupper() and str(value).endswith("/")}
-    assert named == built | {book_records._RECORDS}
+    assert named == built
 
 
 def test_the_state_table_names_functions_and_states_that_exist() -> None:

@@ -22,8 +22,8 @@
         └── StoreUnavailable    full, read-only, forbidden, out of reach              store
 
 Each class has a ``code`` (the contract of ``--json``) and knows by ``retryable`` whether the same call, made again
-later, can succeed without anybody doing anything. ``message`` says in one line what is wrong, ``fix`` what to do. Neither ever
-holds a token, a sign, a password or a provider's link.
+later, can succeed without anybody doing anything. ``message`` says in one line what is wrong, ``fix`` what to do.
+Neither ever holds a token, a sign, a password or a provider's link.
 """
 
 from __future__ import annotations

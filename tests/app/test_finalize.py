@@ -391,7 +391,7 @@ def test_a_lost_receipt_is_written_again_as_it_was(staged: World) -> None:
 
 
 def test_what_large_pages_left_on_their_way_is_cleared(staged: World) -> None:
-    staged.folders.put(keys.data_key(VOLUME, "half"), b"x", condition=ABSENT)
+    staged.folders.put(keys.data_key(VOLUME, "half", "n"), b"x", condition=ABSENT)
 
     staged.finalize(FOLDER)
 

@@ -196,6 +196,12 @@ WRONG = [
     ),
     ("store", "library = '/srv/pagebind/'", "[store] library is the folder of url, or one above it", "of its own"),
     ("store", "library = '/srv'", "[store] library is the folder of url, or one above it", "of its own"),
+    (
+        "store",
+        "library = '/srv/pagebind/staging/x'",
+        "[store] library lies in staging/, where Pagebind keeps its own objects",
+        "of its own",
+    ),
     ("store", "endpoint = 'https://x'", f"[store] endpoint {NEXT_VERSION}", "take it out"),
     ("poll", "interval = 15", "[poll] interval is 15, not a time such as", 'interval = "15m"'),
     ("poll", "interval = '0s'", "[poll] interval is '0s', not a time of at least 1 s", 'interval = "15m"'),

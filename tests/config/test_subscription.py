@@ -37,30 +37,6 @@ def test_patterns_compare_by_what_was_written() -> None:
     assert not Patterns().match("anything", is_dir=False)
 
 
-@pytest.mark.parametrize(
-    ("path", "subscribed"),
-    [
-        ("/comics", "/comics"),
-        ("/comics/A/1", "/comics"),
-        ("/comics/manga", "/comics/manga"),
-        ("/comics/manga/B", "/comics/manga"),
-        ("/comics/mangas", "/comics"),
-        ("/comicsx", None),
-        ("/", None),
-    ],
-)
-def test_the_longest_path_owns(path: str, subscribed: str | None) -> None:
-    text = HEAD + '[[subscription]]\npath = "/comics"\n[[subscription]]\npath = "/comics/manga"\n'
-    owner = parse(text, {}, "x").subscription_for(path)
-    assert (owner.path if owner else None) == subscribed
-
-
-def test_the_root_covers_everything() -> None:
-    owner = parse(HEAD + '[[subscription]]\npath = "/"\n', {}, "x").subscription_for("/a/b")
-    assert owner is not None
-    assert owner.path == "/"
-
-
 def test_a_plain_configuration_imports_neither_pathspec_nor_difflib_nor_platformdirs() -> None:
     text = HEAD + '[[subscription]]\npath = "/"\n'
     code = (

@@ -94,4 +94,4 @@ def test_keys_are_taken_apart() -> None:
     assert keys.volume_of(keys.entry_key("vol", "page")) == "vol"
     assert keys.volume_of("runs/123.json") == ""
     assert keys.page_of(keys.entry_key("vol", "page")) == "page"
-    assert keys.page_of(keys.data_key("vol", "page")) is None
+    assert keys.page_of(keys.data_key("vol", "page", "nonce")) is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from pagebind.core.watch import Watch
 
+_PROBE = "pagebind-doctor"
 _LISTINGS_FOR_A_PAGE = 6
 """So many folders are looked into, at most, to find a page whose link can be tried."""
 
@@ -63,17 +63,17 @@ def _who(account: Account) -> str:
 
 def _store(name: str, store: Store) -> Check:
     """Write, read, replace-protect, list and delete one object, as a run does."""
-    key = f"pagebind-doctor-{uuid.uuid4().hex}"
     try:
-        store.put(key, b"pagebind", condition=ABSENT)
+        store.delete(_PROBE)
+        store.put(_PROBE, b"pagebind", condition=ABSENT)
         try:
-            read = store.get(key)
-            listed = [info.key for info in store.list(key)]
+            read = store.get(_PROBE)
+            listed = [info.key for info in store.list(_PROBE)]
         finally:
-            store.delete(key)
+            store.delete(_PROBE)
     except StoreError as error:
         return _failed(name, error)
-    if read != b"pagebind" or listed != [key]:
+    if read != b"pagebind" or listed != [_PROBE]:
         return Check(name, "fail", "what was written does not come back", "choose another place for it")
     return Check(name, "ok", "can be written, listed, read and cleaned")
 

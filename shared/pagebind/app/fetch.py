@@ -13,6 +13,7 @@ import json
 import logging
 import threading
 import time
+import uuid
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -181,7 +182,7 @@ class Fetch:
         return Outcome.STAGED
 
     def _stage_large(self, task: FetchTask, body: _Body, again: bool) -> Outcome:
-        data = keys.data_key(task.volume, task.page)
+        data = keys.data_key(task.volume, task.page, uuid.uuid4().hex[:8])
 
         def passing() -> Iterator[bytes]:
             for chunk in self._download(task):

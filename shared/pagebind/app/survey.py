@@ -23,6 +23,7 @@ from pagebind.core.keys import ManifestMark
 from pagebind.core.library_key import library_key
 from pagebind.core.manifest import Manifest, Page
 from pagebind.core.planner import Policy, Problem, Seen, Shelf
+from pagebind.core.wording import counted
 from pagebind.errors import ConditionFailed, KeyMissing, PagebindError
 from pagebind.ports.store import ABSENT, Store
 
@@ -176,11 +177,12 @@ class Surveyor:
         contents = found.contents
         known = self._inventory.volumes.get(keys.volume_id(found.path))
         if contents.excluded_pages and not contents.folders:
-            self._ignore(found.watch, found.path, f"`exclude` leaves out all of its {contents.excluded_pages} pages")
+            left_out = counted(contents.excluded_pages, "page")
+            self._ignore(found.watch, found.path, f"`exclude` leaves out all that it has: {left_out}")
         elif known is not None and known.head is not None:
             self._remember(found.watch, found.path, Seen.GONE, "listed without pages; nothing is deleted")
         elif contents.archives:
-            self._ignore(found.watch, found.path, f'{contents.archives} archives: `archives = "ignore"`')
+            self._ignore(found.watch, found.path, f'{counted(contents.archives, "archive")}: `archives = "ignore"`')
 
     def _ignore(self, watch: Watch, path: str, why: str) -> None:
         self._remember(watch, path, Seen.IGNORED, why)
@@ -346,9 +348,8 @@ class Surveyor:
             above for s in self._survey.sightings.values() if s.seen is Seen.LISTED for above in _above(s.path)
         }
         for folder in sorted(self._loose, key=lambda folder: folder.path.count("/"), reverse=True):
-            count = len(folder.contents.pages)
             if folder.path in with_pages:
-                pictures = "1 loose picture" if count == 1 else f"{count} loose pictures"
+                pictures = counted(len(folder.contents.pages), "loose picture")
                 self._ignore(folder.watch, folder.path, f"{pictures} beside folders with pages")
             elif any(layout.is_below(path, folder.path) for path in self._survey.failed):
                 self._remember(folder.watch, folder.path, Seen.UNKNOWN, "a folder below could not be listed")

@@ -12,8 +12,9 @@ from pagebind.cli.documents import EMPTY, problems
 from pagebind.cli.examples import examples
 from pagebind.cli.progress import watching
 from pagebind.cli.session import OK, UNFINISHED, WORK, Session, options
-from pagebind.cli.text import counted, duration, printable, size_text
+from pagebind.cli.text import duration, printable, size_text
 from pagebind.core.planner import Action, State
+from pagebind.core.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

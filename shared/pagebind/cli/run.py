@@ -21,8 +21,9 @@ from pagebind.cli.session import (
     status_of,
     tell_error,
 )
-from pagebind.cli.text import counted, duration, moment, printable, size_text
+from pagebind.cli.text import duration, moment, printable, size_text
 from pagebind.core.planner import Action, State
+from pagebind.core.wording import counted
 from pagebind.errors import UsageError
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ import click
 from pagebind.cli.documents import EMPTY, problems
 from pagebind.cli.examples import examples
 from pagebind.cli.session import OK, UNFINISHED, Session, options
-from pagebind.cli.text import counted, moment, printable
+from pagebind.cli.text import moment, printable
 from pagebind.core.planner import Action, State
+from pagebind.core.wording import counted
 
 if TYPE_CHECKING:
     from pagebind.app.report import VolumeReport

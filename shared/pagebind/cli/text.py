@@ -24,11 +24,6 @@ def _is_unfit(character: str) -> bool:
     return unicodedata.category(character) in _UNFIT or character in _DIRECTIONS
 
 
-def counted(count: int, thing: str) -> str:
-    """``1 page``, ``12 pages``."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
-
-
 def moment(instant: float) -> str:
     """Seconds since the epoch as ``2026-11-22 12:30:00``, in the time of this place."""
     return datetime.fromtimestamp(instant).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -15,6 +15,7 @@ from pagebind.config.settings import (
     StoreSettings,
     Subscription,
 )
+from pagebind.core.keys import RESERVED
 from pagebind.errors import ConfigError
 
 _Table = Mapping[str, Any]
@@ -112,6 +113,13 @@ class _Parser:
                 "[store] library is the folder of url, or one above it",
                 "give the library a folder of its own, or leave it out",
             )
+        if store.library_folder.is_relative_to(store.work_folder):
+            first = store.library_folder.relative_to(store.work_folder).parts[0]
+            if first.startswith(".") or f"{first}/" in RESERVED:
+                raise self._error(
+                    f"[store] library lies in {first}/, where Pagebind keeps its own objects",
+                    "give the library a folder of its own, or leave it out",
+                )
         return store
 
     def subscriptions(self, tables: Any) -> Iterator[Subscription]:

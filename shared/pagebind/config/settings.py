@@ -149,10 +149,6 @@ class Subscription:
         """Whether the user leaves out this file or folder, given relative to ``path`` without a leading ``/``."""
         return self.exclude.match(relative_path, is_dir=is_dir)
 
-    def covers(self, path: str) -> bool:
-        """Whether a server path is this subscription's path or lies below it."""
-        return path == self.path or path.startswith(self.path.removesuffix("/") + "/")
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -163,11 +159,6 @@ class Settings:
     poll: PollSettings
     bind: BindSettings
     subscriptions: tuple[Subscription, ...]
-
-    def subscription_for(self, path: str) -> Subscription | None:
-        """The subscription that a server path belongs to: of those that cover it, the one with the longest path."""
-        covering = [subscription for subscription in self.subscriptions if subscription.covers(path)]
-        return max(covering, key=lambda subscription: len(subscription.path), default=None)
 
     def headers_for(self, subscription: Subscription) -> dict[str, str]:
         """The headers of a subscription's downloads: the source's, where it does not set its own (without case)."""

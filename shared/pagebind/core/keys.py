@@ -3,15 +3,15 @@
 Keys are a readable slug plus a short digest, lower case, ASCII, safe in every store and on every file system. Numbers
 are padded so that the order of keys is the order of events.
 
-======================================================== ========================================
+========================================================= =========================================
 ``manifests/<volume>/<seq>.<revision>.<key digest>.json`` this listing was seen
-``sent/<volume>/<seq>.<revision>.<epoch>``            its missing pages are being handed out
-``staging/<volume>/<page>.entry``                     this page is safely here
-``failures/<volume>/<page>.<seq>.<epoch>.json``       this page failed, and why
-``decisions/<volume>/<n>.json``                       what the operator decided
-``done/<volume>/<seq>.<version digest>.json``         the receipt of a published book
-``runs/<inverted time>.json``                         what a poll saw and did; the newest first
-===================================================== ========================================
+``sent/<volume>/<seq>.<revision>.<epoch>``                its missing pages are being handed out
+``staging/<volume>/<page>.entry``                         this page is safely here
+``staging/<volume>/<page>.<nonce>.data``                  a large page on its way
+``failures/<volume>/<page>.<seq>.<epoch>.json``           this page failed, and why
+``done/<volume>/<seq>.<version digest>.json``             the receipt of a published book
+``runs/<inverted time>.<nonce>.json``                     what a poll saw and did; the newest first
+========================================================= =========================================
 """
 
 from __future__ import annotations
@@ -25,9 +25,12 @@ MANIFESTS = "manifests/"
 SENT = "sent/"
 STAGING = "staging/"
 FAILURES = "failures/"
-DECISIONS = "decisions/"
 DONE = "done/"
 RUNS = "runs/"
+BOOK_RECORDS = "meta/"
+
+RESERVED = frozenset({MANIFESTS, SENT, STAGING, FAILURES, DONE, RUNS, BOOK_RECORDS})
+"""What stands at the root of a work store; a library inside it must not be one of these."""
 
 BOOK_TYPE = "application/vnd.comicbook+zip"
 
@@ -112,9 +115,9 @@ def entry_key(volume: str, page: str) -> str:
     return f"{STAGING}{volume}/{page}.entry"
 
 
-def data_key(volume: str, page: str) -> str:
-    """Key under which the bytes of a page too large for memory wait for their header."""
-    return f"{STAGING}{volume}/{page}.data"
+def data_key(volume: str, page: str, nonce: str) -> str:
+    """Key under which the bytes of a page too large for memory wait for their header; ``nonce`` is one fetch's own."""
+    return f"{STAGING}{volume}/{page}.{nonce}.data"
 
 
 def failure_key(volume: str, mark: FailureMark) -> str:

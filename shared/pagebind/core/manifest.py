@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from pagebind.core.model import Item
 
+_WITH_OFFSET = re.compile(r"(?P<seconds>[^.]+?)(?P<fraction>(\.\d+)?)(?P<offset>[+-]\d\d:\d\d)")
 _HASH_KINDS = ("sha256", "sha1", "md5")
 _NO_HASHES: Mapping[str, str] = {}  # one for all pages: most drives list none
 _REVISION_LENGTH = 16
@@ -92,12 +94,14 @@ def _mark(item: Item) -> str:
 
 def _utc(text: str) -> str:
     """The same instant in the same words, whatever time zone the server happens to run in."""
-    if text.endswith("Z") or not text:
+    moved = None if text.endswith("Z") else _WITH_OFFSET.fullmatch(text)
+    if moved is None:
         return text
     try:
-        return datetime.fromisoformat(text).astimezone(UTC).isoformat()
+        instant = datetime.fromisoformat(moved["seconds"] + moved["offset"]).astimezone(UTC)
     except (ValueError, OverflowError):
         return text
+    return f"{instant:%Y-%m-%dT%H:%M:%S}{moved['fraction']}Z"
 
 
 def revision_of(pages: Iterable[Page]) -> str:

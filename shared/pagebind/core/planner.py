@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from pagebind.core.wording import counted
+
 if TYPE_CHECKING:
     from pagebind.core.history import History
     from pagebind.core.keys import ManifestMark, SentMark
@@ -228,8 +230,8 @@ def _shrunk(facts: Facts) -> Verdict:
     return _hold(
         facts,
         "shrunk",
-        f"the folder lacks {len(facts.shrunk)} pages that it had: {first}",
-        "put them back, or wait: drives in trouble list too little; names left out by `exclude` count as explained",
+        f"the folder lacks {counted(len(facts.shrunk), 'page')} that it had: {first}",
+        "put them back, or wait: drives in trouble list too little; if they are meant to go, name them in `exclude`",
     )
 
 
@@ -257,10 +259,10 @@ def _sent(facts: Facts, policy: Policy, now: float, head: ManifestMark) -> Verdi
         return _hold(
             facts,
             "page_failed",
-            f"{facts.failed} pages failed for good",
-            "look at the pages on the server: replace or remove them there",
+            f"{counted(facts.failed, 'page')} failed for good",
+            "replace the pages on the server, or leave them out by `exclude`",
         )
-    reason = f"{facts.missing} pages missing" if facts.missing is not None else "pages missing"
+    reason = f"{counted(facts.missing, 'page')} missing" if facts.missing is not None else "pages missing"
     if facts.seen is Seen.UNKNOWN:
         return Verdict(State.FETCHING, Action.NONE, facts.why or f"{reason}; not listed in this run")
     if is_due(facts.history.epochs(head), facts, policy, now):

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
@@ -134,11 +134,6 @@ def central_directory(entries: Iterable[Entry]) -> bytes:
     for record in _tail(entries):
         directory.write(record)
     return directory.getvalue()
-
-
-def book_size(entries: Sequence[Entry]) -> int:
-    """Bytes of the whole book, found by running the writer and keeping nothing."""
-    return sum(map(entry_size, entries)) + sum(map(len, _tail(entries)))
 
 
 def _tail(entries: Iterable[Entry]) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.adapters.alist.doubles import TOKEN, FakeClock, Server, ok, refused
 
@@ -76,6 +76,7 @@ def test_a_link_survives_the_unescaping_of_the_server(path: str, twice: bool) ->
     """As Go's server sees it: the path is cut off at ``?`` and ``#``, and unescaped once or twice."""
     from urllib.parse import unquote, urlsplit
 
+    assume(not {".", ".."} & set(path.split("/")))  # no listing gives such names
     url = httpx.URL(link("http://h", "/" + path, "a+b=:0", twice=twice))
     seen = unquote(urlsplit(str(url)).path.removeprefix("/d"))
     assert (unquote(seen) if twice else seen) == "/" + path

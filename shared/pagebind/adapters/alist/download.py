@@ -126,7 +126,9 @@ class _Transfer:
     def first_hop(self) -> str | None:
         try:
             with closing(self._with_sign(self._first_answer)) as reply:
-                return host_of(reply.header("Location")) if reply.status in _REDIRECTS else None
+                if reply.status not in _REDIRECTS:
+                    return None
+                return host_of(self._next_hop(self._shared.link(self._wanted, self._sign), reply.header("Location")))
         except NoAnswer as failure:
             raise self._unreachable(failure) from None
 

@@ -12,6 +12,7 @@ import unicodedata
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pagebind.core import keys
 from pagebind.core.keys import digest
 from pagebind.errors import ConditionFailed, KeyMissing, StoreError
 from pagebind.ports.store import ABSENT
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pagebind.ports.store import Store
-
-_RECORDS = "meta/"
 
 
 class BookRecords:
@@ -32,7 +31,7 @@ class BookRecords:
 
     def any(self) -> bool:
         """Whether a book was ever published."""
-        return next(self._work.list(_RECORDS), None) is not None
+        return next(self._work.list(keys.BOOK_RECORDS), None) is not None
 
     def write(self, key: str, version: str, metadata: Mapping[str, str]) -> bool:
         """Record a version durably; False if it has a record already. Raises: StoreUnavailable."""
@@ -66,7 +65,7 @@ class BookRecords:
 
 
 def _records_of(key: str) -> str:
-    return f"{_RECORDS}{digest(unicodedata.normalize('NFC', key), 32)}/"
+    return f"{keys.BOOK_RECORDS}{digest(unicodedata.normalize('NFC', key), 32)}/"
 
 
 def _record_key(key: str, version: str) -> str:
