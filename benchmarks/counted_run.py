@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +59,7 @@ def main(config: str) -> None:
     settings = wiring.with_settle(load(Path(config), os.environ), 0.0)
     work = CountingStore(settings.store.work_folder)
     library = CountingStore(settings.store.library_folder, work=work)
-    parts = replace(wiring.build(settings, os.environ), work=work, library=library)
+    parts = wiring.build(settings, os.environ)._replace(work=work, library=library)
     runner = Runner(parts, lambda: parts.run_lock(lambda: None))
     roots = (str(work.root), str(library.root))
     opened: list[str] = []

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app.fetch import Fetch, Outcome
 from pagebind.app.finalize import Finalize, Finalized
@@ -28,8 +28,7 @@ _REFETCHES = 5
 """So often are damaged entries of one volume fetched anew in one run; more means that the disk is bad."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunRequest(NamedTuple):
     """What to run: server ``paths`` (none: everything), at most ``limit`` volumes, ``wait`` for what settles."""
 
     paths: tuple[str, ...] = ()
@@ -165,7 +164,7 @@ class Runner:
         self._parts.progress.planned(len(finalized.refetch), sum(page.size for page in finalized.refetch))
         for again in refetch_tasks(self._parts.work, task, finalized.refetch):
             self._dispatch.fetch(again)
-        self._dispatch.finalize(replace(task, attempt=task.attempt + 1), delay=0.0)
+        self._dispatch.finalize(task._replace(attempt=task.attempt + 1), delay=0.0)
 
     def _record(self, started: float) -> None:
         record_run(
@@ -195,7 +194,7 @@ class Runner:
         for assessment in self._assessments:
             report = assessment.report()
             if report.problem is None and report.state is State.FETCHING:
-                report = replace(report, problem=failed.get(report.volume))
+                report = report._replace(problem=failed.get(report.volume))
             self._list_for(report).append(report)
         result.problems = self._problems()
         result.pages_reused = sum(max(0, pages - self._fetched[volume]) for volume, pages in self._bound.items())

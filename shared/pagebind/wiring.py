@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pagebind.adapters.clock import SystemClock
 from pagebind.adapters.secrets import LocalSecrets
@@ -35,8 +34,7 @@ _PAGES_PER_WORKER = 2.0
 """Without a rate, so many pages a second are expected of each download under way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(NamedTuple):
     """Everything that the use cases are made of."""
 
     settings: Settings
@@ -172,7 +170,7 @@ def source(settings: Settings, secrets: Secrets, clock: SystemClock) -> Source:
         clock=clock,
         client_id=digest(f"pagebind\0{settings.store.url}", 32),
         limits=limits,
-        limits_below={s.path: replace(limits, **own) for s in settings.subscriptions if (own := _own_rates(s))},
+        limits_below={s.path: limits._replace(**own) for s in settings.subscriptions if (own := _own_rates(s))},
     )
 
 
@@ -206,4 +204,4 @@ def with_settle(settings: Settings, settle: float | None) -> Settings:
     """The settings with another settling time, as ``--settle`` gives it."""
     if settle is None:
         return settings
-    return replace(settings, bind=replace(settings.bind, settle=settle))
+    return settings._replace(bind=settings.bind._replace(settle=settle))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,7 +104,7 @@ def test_an_incomplete_volume_is_left_for_later(staged: World) -> None:
 
 
 def test_entries_are_kept_if_the_user_wants_it(staged: World) -> None:
-    staged.policy = replace(staged.policy, keep_pages=True)
+    staged.policy = staged.policy._replace(keep_pages=True)
 
     staged.finalize(FOLDER)
 
@@ -328,7 +327,7 @@ def test_an_older_revision_never_replaces_a_newer(staged: World) -> None:
 
 
 def test_what_was_seen_between_is_not_bound_once_the_folder_is_as_before(world: World) -> None:
-    world.policy = replace(world.policy, keep_pages=True)
+    world.policy = world.policy._replace(keep_pages=True)
     world.source.folder(FOLDER, *NAMES)
     world.stage(FOLDER)
     world.finalize(FOLDER)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -87,7 +86,7 @@ def test_a_seq_that_stands_twice_is_left_behind(world: World) -> None:
     [key] = world.names(keys.MANIFESTS)
     mark = keys.parse_manifest(key)
     assert mark is not None
-    twin = keys.manifest_key(keys.volume_id(A), replace(mark, revision="0" * 16))
+    twin = keys.manifest_key(keys.volume_id(A), mark._replace(revision="0" * 16))
     world.folders.put(twin, world.folders.get(key))
     world.clock.advance(SETTLE)
 
@@ -101,7 +100,7 @@ def test_a_seq_that_stands_twice_is_left_behind(world: World) -> None:
 
 def test_a_plan_changes_nothing(world: World) -> None:
     world.source.folder(A, "1.jpg")
-    world.policy = replace(world.policy, settle=0.0)
+    world.policy = world.policy._replace(settle=0.0)
 
     polled = world.poll(write=False)
 
@@ -183,7 +182,7 @@ def test_of_two_folders_with_one_key_the_bound_one_has_it(world: World, change: 
 
 
 def test_what_is_under_way_holds_back_what_is_next(world: World) -> None:
-    world.policy = replace(world.policy, settle=0.0, durable=True, rate=1.0)
+    world.policy = world.policy._replace(settle=0.0, durable=True, rate=1.0)
     for name in ("A", "B", "C"):
         world.source.folder(f"/c/{name}", *(f"{n}.jpg" for n in range(4)))
 
@@ -192,7 +191,7 @@ def test_what_is_under_way_holds_back_what_is_next(world: World) -> None:
 
 
 def test_no_more_volumes_than_asked_for(world: World) -> None:
-    world.policy = replace(world.policy, settle=0.0)
+    world.policy = world.policy._replace(settle=0.0)
     for name in ("A", "B", "C"):
         world.source.folder(f"/c/{name}", "1.jpg")
 
@@ -200,7 +199,7 @@ def test_no_more_volumes_than_asked_for(world: World) -> None:
 
 
 def test_another_process_hands_out_what_a_dead_one_had_queued(world: World) -> None:
-    world.policy = replace(world.policy, settle=0.0)
+    world.policy = world.policy._replace(settle=0.0)
     world.source.folder(A, "1.jpg")
     world.poll()
 
@@ -210,7 +209,7 @@ def test_another_process_hands_out_what_a_dead_one_had_queued(world: World) -> N
 
 
 def test_credentials_refused_for_fresh_signs_end_the_poll(world: World) -> None:
-    world.policy = replace(world.policy, settle=0.0)
+    world.policy = world.policy._replace(settle=0.0)
     world.source.folder(A, "1.jpg")
     polled = world.poll(limit=0, interval=0.0)
     world.source.down = AuthRefused("the token was revoked")

@@ -123,7 +123,7 @@ class World:
 
     def stage(self, path: str) -> Polled:
         """Poll without settling and fetch what that hands out, but put nothing together."""
-        self.policy, asked = replace(self.policy, settle=0.0), self.policy
+        self.policy, asked = self.policy._replace(settle=0.0), self.policy
         polled = self.poll(path)
         self.policy = asked
         for task in polled.dispatch.pages:
@@ -144,7 +144,7 @@ class World:
 
     def run(self, *paths: str, limit: int | None = None, wait: bool = False, settle: float | None = 0.0) -> RunResult:
         """One run as a process of its own; ``settle`` None keeps the policy's."""
-        self.policy, asked = self.policy if settle is None else replace(self.policy, settle=settle), self.policy
+        self.policy, asked = self.policy if settle is None else self.policy._replace(settle=settle), self.policy
         try:
             return Runner(self.parts(), nullcontext).run(RunRequest(paths, limit, wait))
         finally:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
@@ -131,7 +130,7 @@ def test_settings_are_frozen_and_equal_by_value() -> None:
     settings = parse(MINIMAL, {}, "a")
     assert settings == parse(MINIMAL, {}, "b")
     assert settings != parse(MINIMAL.replace("/comics", "/books"), {}, "a")
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         settings.poll = settings.poll  # type: ignore[misc]
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import fields
+from inspect import signature
 
 import pytest
 from hypothesis import given
@@ -33,7 +33,7 @@ SECTIONS = {
 
 
 def test_every_field_of_the_settings_has_its_row_and_no_row_is_without_a_field() -> None:
-    expected = {f"{section}.{field.name}" for section, kind in SECTIONS.items() for field in fields(kind)}
+    expected = {f"{section}.{name}" for section, kind in SECTIONS.items() for name in signature(kind).parameters}
     assert {setting.name for setting in SETTINGS} == expected
     assert len(SETTINGS) == len(expected)
 

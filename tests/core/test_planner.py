@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from pagebind.core.history import History
@@ -47,18 +45,18 @@ GOES = (State.WAITING, Action.FETCH, None)
         (Facts(History()), (State.WAITING, Action.NONE, None)),
         (SETTLED, GOES),
         (SENT, (State.FETCHING, Action.NONE, None)),
-        (replace(SENT, missing=0), (State.COMPLETE, Action.BIND, None)),
-        (replace(SENT, failed=1), (State.HELD, Action.DECIDE, "page_failed")),
-        (replace(SETTLED, shrunk=("1.jpg",)), (State.HELD, Action.DECIDE, "shrunk")),
-        (replace(SETTLED, shelf=Shelf.FOREIGN), (State.HELD, Action.DECIDE, "foreign")),
-        (replace(SETTLED, shelf=Shelf.CHANGED), (State.HELD, Action.DECIDE, "changed")),
-        (replace(SETTLED, shelf=Shelf.REMOVED), (State.HELD, Action.DECIDE, "removed")),
-        (replace(SETTLED, shelf=Shelf.TAKEN, taken_by="/c/other"), (State.HELD, Action.DECIDE, "collision")),
+        (SENT._replace(missing=0), (State.COMPLETE, Action.BIND, None)),
+        (SENT._replace(failed=1), (State.HELD, Action.DECIDE, "page_failed")),
+        (SETTLED._replace(shrunk=("1.jpg",)), (State.HELD, Action.DECIDE, "shrunk")),
+        (SETTLED._replace(shelf=Shelf.FOREIGN), (State.HELD, Action.DECIDE, "foreign")),
+        (SETTLED._replace(shelf=Shelf.CHANGED), (State.HELD, Action.DECIDE, "changed")),
+        (SETTLED._replace(shelf=Shelf.REMOVED), (State.HELD, Action.DECIDE, "removed")),
+        (SETTLED._replace(shelf=Shelf.TAKEN, taken_by="/c/other"), (State.HELD, Action.DECIDE, "collision")),
         (BOUND, (State.BOUND, Action.NONE, None)),
-        (replace(SETTLED, seen=Seen.IGNORED), (State.IGNORED, Action.NONE, None)),
-        (replace(SETTLED, seen=Seen.GONE), (State.GONE, Action.NONE, None)),
-        (replace(SETTLED, seen=Seen.UNSUBSCRIBED), (State.UNSUBSCRIBED, Action.NONE, None)),
-        (replace(SETTLED, seen=Seen.UNKNOWN), (State.WAITING, Action.NONE, None)),
+        (SETTLED._replace(seen=Seen.IGNORED), (State.IGNORED, Action.NONE, None)),
+        (SETTLED._replace(seen=Seen.GONE), (State.GONE, Action.NONE, None)),
+        (SETTLED._replace(seen=Seen.UNSUBSCRIBED), (State.UNSUBSCRIBED, Action.NONE, None)),
+        (SETTLED._replace(seen=Seen.UNKNOWN), (State.WAITING, Action.NONE, None)),
     ],
 )
 def test_each_row_of_the_table(facts: Facts, expected: tuple[State, Action, str | None]) -> None:
@@ -69,27 +67,27 @@ def test_each_row_of_the_table(facts: Facts, expected: tuple[State, Action, str 
 
 
 @pytest.mark.parametrize("seen", [Seen.IGNORED, Seen.GONE, Seen.UNSUBSCRIBED])
-@pytest.mark.parametrize("facts", [SENT, BOUND, replace(SENT, missing=0), replace(SETTLED, shelf=Shelf.FOREIGN)])
+@pytest.mark.parametrize("facts", [SENT, BOUND, SENT._replace(missing=0), SETTLED._replace(shelf=Shelf.FOREIGN)])
 def test_what_is_not_there_is_left_alone(facts: Facts, seen: Seen) -> None:
-    assert ruling(replace(facts, seen=seen))[:2] == (State(seen.value), Action.NONE)
+    assert ruling(facts._replace(seen=seen))[:2] == (State(seen.value), Action.NONE)
 
 
 @pytest.mark.parametrize("shelf", [Shelf.FOREIGN, Shelf.CHANGED, Shelf.REMOVED, Shelf.TAKEN])
-@pytest.mark.parametrize("facts", [SENT, SETTLED, replace(SENT, missing=0), Facts(History())])
+@pytest.mark.parametrize("facts", [SENT, SETTLED, SENT._replace(missing=0), Facts(History())])
 def test_no_book_that_is_not_ours_is_touched(facts: Facts, shelf: Shelf) -> None:
-    assert ruling(replace(facts, shelf=shelf))[:2] == (State.HELD, Action.DECIDE)
+    assert ruling(facts._replace(shelf=shelf))[:2] == (State.HELD, Action.DECIDE)
 
 
 def test_a_bound_volume_is_bound_though_its_folder_could_not_be_listed() -> None:
-    assert ruling(replace(BOUND, seen=Seen.UNKNOWN))[0] is State.BOUND
+    assert ruling(BOUND._replace(seen=Seen.UNKNOWN))[0] is State.BOUND
 
 
 def test_what_was_sent_before_a_shrink_was_noticed_goes_on() -> None:
-    assert ruling(replace(SENT, shrunk=("1.jpg",)))[0] is State.FETCHING
+    assert ruling(SENT._replace(shrunk=("1.jpg",)))[0] is State.FETCHING
 
 
 def test_a_page_that_failed_is_no_matter_once_all_are_staged() -> None:
-    assert ruling(replace(SENT, missing=0, failed=0))[0] is State.COMPLETE
+    assert ruling(SENT._replace(missing=0, failed=0))[0] is State.COMPLETE
 
 
 # -- settling
@@ -126,7 +124,7 @@ def test_it_is_said_when_a_volume_settles(may_refresh: bool, patience: float) ->
 def test_without_settling_one_listing_is_enough(may_refresh: bool) -> None:
     facts = Facts(seen_since(0.0), fresh=False, may_refresh=may_refresh)
 
-    assert ruling(facts, replace(POLICY, settle=0.0)) == GOES
+    assert ruling(facts, POLICY._replace(settle=0.0)) == GOES
 
 
 @pytest.mark.parametrize("settle", [0.0, SETTLE])
@@ -134,34 +132,34 @@ def test_of_two_manifests_of_one_seq_neither_settles(settle: float) -> None:
     history = seen_since(HOUR)
     history.manifests.append(ManifestMark(2, "b", "k", NOW - HOUR))
 
-    assert ruling(Facts(history, fresh=True), replace(POLICY, settle=settle)) == WAITS
+    assert ruling(Facts(history, fresh=True), POLICY._replace(settle=settle)) == WAITS
 
 
 def test_of_two_manifests_of_one_seq_the_sent_one_goes_on() -> None:
     history = seen_since(HOUR, sent=1)
     history.manifests.insert(0, ManifestMark(2, "0", "k", NOW - HOUR))
 
-    assert ruling(replace(SENT, history=history)) == (State.FETCHING, Action.NONE, None)
+    assert ruling(SENT._replace(history=history)) == (State.FETCHING, Action.NONE, None)
 
 
 # -- bound
 
 
 def test_a_book_of_another_revision_is_out_of_date() -> None:
-    assert ruling(replace(BOUND, bound_revision="b", fresh=True)) == GOES
+    assert ruling(BOUND._replace(bound_revision="b", fresh=True)) == GOES
 
 
 def test_a_revision_that_comes_back_is_the_book_again() -> None:
     history = History(manifests=[ManifestMark(seq, r, "k", NOW) for seq, r in ((1, "a"), (2, "b"), (3, "a"))])
 
-    assert ruling(replace(BOUND, history=history)) == (State.BOUND, Action.NONE, None)
+    assert ruling(BOUND._replace(history=history)) == (State.BOUND, Action.NONE, None)
 
 
 @pytest.mark.parametrize(
     ("receipted", "leftovers", "tidy"), [(True, False, False), (False, False, True), (True, True, True)]
 )
 def test_a_book_without_receipt_or_with_leftovers_is_tidied(receipted: bool, leftovers: bool, tidy: bool) -> None:
-    assert judge(replace(BOUND, receipted=receipted, leftovers=leftovers), POLICY, NOW).tidy is tidy
+    assert judge(BOUND._replace(receipted=receipted, leftovers=leftovers), POLICY, NOW).tidy is tidy
 
 
 # -- handing out once more
@@ -181,7 +179,7 @@ def test_a_book_without_receipt_or_with_leftovers_is_tidied(receipted: bool, lef
 def test_a_stalled_volume_is_handed_out_again_ever_later(epochs: int, pages: int, wait: float) -> None:
     def at(age: float) -> Action:
         return judge(
-            replace(SENT, history=seen_since(HOUR, sent=epochs, sent_age=age), pages=pages), POLICY, NOW
+            SENT._replace(history=seen_since(HOUR, sent=epochs, sent_age=age), pages=pages), POLICY, NOW
         ).action
 
     assert at(wait - 1) is Action.NONE
@@ -189,33 +187,33 @@ def test_a_stalled_volume_is_handed_out_again_ever_later(epochs: int, pages: int
 
 
 def test_doubling_has_an_end() -> None:
-    facts = replace(SENT, history=seen_since(HOUR, sent=5000, sent_age=HOUR * 2.0**16))
+    facts = SENT._replace(history=seen_since(HOUR, sent=5000, sent_age=HOUR * 2.0**16))
 
     assert judge(facts, POLICY, NOW).action is Action.FETCH
 
 
-FORGETFUL = replace(POLICY, durable=False)
+FORGETFUL = POLICY._replace(durable=False)
 
 
 def test_what_a_dead_process_had_queued_is_handed_out_at_once() -> None:
-    assert ruling(replace(SENT, sent_here=False), FORGETFUL) == (State.FETCHING, Action.FETCH, None)
+    assert ruling(SENT._replace(sent_here=False), FORGETFUL) == (State.FETCHING, Action.FETCH, None)
 
 
 @pytest.mark.parametrize("age", [0.0, 1000 * HOUR])
 def test_one_process_hands_a_revision_out_once(age: float) -> None:
-    facts = replace(SENT, history=seen_since(HOUR, sent=1, sent_age=age), sent_here=True)
+    facts = SENT._replace(history=seen_since(HOUR, sent=1, sent_age=age), sent_here=True)
 
     assert ruling(facts, FORGETFUL) == (State.FETCHING, Action.NONE, None)
 
 
 def test_nothing_is_handed_out_that_was_not_listed_now() -> None:
-    stalled = replace(SENT, history=seen_since(HOUR, sent=1, sent_age=HOUR), seen=Seen.UNKNOWN)
+    stalled = SENT._replace(history=seen_since(HOUR, sent=1, sent_age=HOUR), seen=Seen.UNKNOWN)
 
     assert ruling(stalled) == (State.FETCHING, Action.NONE, None)
 
 
 def test_what_is_complete_is_bound_though_its_folder_could_not_be_listed() -> None:
-    assert ruling(replace(SENT, missing=0, seen=Seen.UNKNOWN)) == (State.COMPLETE, Action.BIND, None)
+    assert ruling(SENT._replace(missing=0, seen=Seen.UNKNOWN)) == (State.COMPLETE, Action.BIND, None)
 
 
 # -- what people read
@@ -223,7 +221,7 @@ def test_what_is_complete_is_bound_though_its_folder_could_not_be_listed() -> No
 
 @pytest.mark.parametrize("shelf", [Shelf.FOREIGN, Shelf.CHANGED, Shelf.REMOVED, Shelf.TAKEN])
 def test_a_problem_says_what_to_do_and_where(shelf: Shelf) -> None:
-    problem = judge(replace(SETTLED, shelf=shelf, path="/c/A", taken_by="/c/B"), POLICY, NOW).problem
+    problem = judge(SETTLED._replace(shelf=shelf, path="/c/A", taken_by="/c/B"), POLICY, NOW).problem
 
     assert problem is not None
     assert problem.path == "/c/A"
@@ -232,7 +230,7 @@ def test_a_problem_says_what_to_do_and_where(shelf: Shelf) -> None:
 
 
 def test_a_shrunk_folder_names_some_of_what_it_lacks() -> None:
-    verdict = judge(replace(SETTLED, shrunk=("1.jpg", "2.jpg", "3.jpg", "4.jpg")), POLICY, NOW)
+    verdict = judge(SETTLED._replace(shrunk=("1.jpg", "2.jpg", "3.jpg", "4.jpg")), POLICY, NOW)
 
     assert "lacks 4 pages" in verdict.reason
     assert "1.jpg, 2.jpg, 3.jpg ..." in verdict.reason

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -54,7 +53,7 @@ class Settling(World):
         settings, env = self.settings(), self.environment()
         work = FolderStore(self.work, clock=self.clock)
         library = FolderStore(self.library, work=work, clock=self.clock)
-        parts = replace(wiring.build(settings, env), clock=self.clock, work=work, library=library)
+        parts = wiring.build(settings, env)._replace(clock=self.clock, work=work, library=library)
         return Runner(parts, lambda: parts.run_lock(_alone)).run(request or RunRequest())
 
     def refreshed(self) -> list[str]:

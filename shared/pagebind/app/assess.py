@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app.inventory import Inventory, ShelfView, load_manifest, look_at_shelf
 from pagebind.app.report import VolumeReport
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from pagebind.ports.store import ObjectInfo, Store
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(NamedTuple):
     """A volume with its facts and what follows from them. ``history`` includes a listing that is only planned."""
 
     sighting: Sighting

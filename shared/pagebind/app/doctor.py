@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.core import layout
 from pagebind.errors import AuthRefused, PagebindError, RefreshRefused, SourceError, StoreError
@@ -21,8 +20,7 @@ _LISTINGS_FOR_A_PAGE = 6
 """So many folders are looked into, at most, to find a page whose link can be tried."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """One line: ``status`` is ``ok``, ``warn`` or ``fail``."""
 
     name: str

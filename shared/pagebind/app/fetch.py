@@ -18,7 +18,7 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pagebind.core import crc32c as crc32c_math
 from pagebind.core import image_kind, keys
@@ -54,8 +54,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(NamedTuple):
     """How a fetch ended; ``error`` says why a page failed."""
 
     outcome: Outcome

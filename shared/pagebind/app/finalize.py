@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app import inventory as inventories
 from pagebind.app.inventory import ShelfView, load_manifest, look_at_shelf
@@ -45,8 +44,7 @@ class Outcome(StrEnum):
     HELD = "held"
 
 
-@dataclass(frozen=True, slots=True)
-class Finalized:
+class Finalized(NamedTuple):
     """What a finalize did.
 
     Attributes:
@@ -64,8 +62,7 @@ class Finalized:
     missing: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Staged:
+class _Staged(NamedTuple):
     """A page with its entry, checked against what fetch recorded."""
 
     page: Page

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pagebind.core import keys
 from pagebind.core import manifest as manifests
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 _Mark = TypeVar("_Mark")
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(NamedTuple):
     """All volumes' histories and the library's objects by the digest of their keys, at one moment."""
 
     volumes: Mapping[str, History]
@@ -33,8 +31,7 @@ class Inventory:
         return self.volumes.get(volume) or History()
 
 
-@dataclass(frozen=True, slots=True)
-class ShelfView:
+class ShelfView(NamedTuple):
     """What stands under a volume's key, and if it is the volume's own book, which."""
 
     shelf: Shelf
@@ -42,7 +39,7 @@ class ShelfView:
     bound_revision: str | None = None
     bound_at: float | None = None
     receipted: bool = False
-    owner: str = field(default="")
+    owner: str = ""
 
 
 def take(work: Store, library: Store) -> Inventory:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.core.planner import Action, Problem
 
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from pagebind.app.report import VolumeReport
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What a run would do now and later: downloads, their bytes, and their seconds at the set rates (None: no rate)."""
 
     volumes: list[VolumeReport]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app import inventory as inventories
 from pagebind.app.assess import Assessment, Assessor
@@ -41,8 +41,7 @@ _AHEAD = 2.0
 """Back-pressure: so many poll intervals' worth of pages may be under way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
+class Round(NamedTuple):
     """What one round did: everything judged, how many volumes were handed out, and whether anything was queued."""
 
     assessments: list[Assessment]
@@ -264,8 +263,8 @@ def record_run(
         "ended": rfc3339(now),
         "seconds": round(now - started, 3),
         "credentials": error is None or error.code != "auth",
-        "error": asdict(problem_of(error)) if error else None,
-        "problems": [asdict(problem) for problem in problems],
+        "error": problem_of(error)._asdict() if error else None,
+        "problems": [problem._asdict() for problem in problems],
         "volumes": {
             a.sighting.volume: a.report().document() for a in assessments if a.verdict.state is not State.BOUND
         },

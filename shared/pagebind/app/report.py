@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pagebind.core.planner import Action, Problem, State
 
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-@dataclass(frozen=True, slots=True)
-class VolumeReport:
+class VolumeReport(NamedTuple):
     """One volume. Times are seconds since the epoch; sizes are bytes; ``staged`` counts the pages safely in work."""
 
     volume: str
@@ -55,7 +53,7 @@ class VolumeReport:
             "bound_at": rfc3339(self.bound_at),
             "action": self.action.value,
             "reason": self.reason,
-            "problem": asdict(self.problem) if self.problem else None,
+            "problem": self.problem._asdict() if self.problem else None,
         }
 
 

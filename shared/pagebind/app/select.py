@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.core import layout
 from pagebind.errors import UsageError
@@ -18,8 +17,7 @@ _GLOB = "*?["
 _SHOWN = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(NamedTuple):
     """A volume by all its names: id, server path, key in the library."""
 
     volume: str

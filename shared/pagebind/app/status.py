@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pagebind.app import inventory as inventories
 from pagebind.app.assess import Assessor
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 _ONLY_A_WALK_TELLS = (State.IGNORED, State.GONE, State.UNSUBSCRIBED)
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """All volumes by path, damaged objects, and the record of the last run as written (None: there was none)."""
 
     volumes: list[VolumeReport]
@@ -77,12 +75,11 @@ def _with_last_run(report: VolumeReport, told: Mapping[str, Any] | None) -> Volu
     same = told["seq"] == report.seq
     if told["state"] in _ONLY_A_WALK_TELLS or (same and told["state"] == State.HELD and report.state is not State.HELD):
         problem = Problem(**told["problem"]) if told["problem"] else None
-        return replace(
-            report, state=State(told["state"]), action=Action(told["action"]), reason=told["reason"], problem=problem
+        return report._replace(
+            state=State(told["state"]), action=Action(told["action"]), reason=told["reason"], problem=problem
         )
     if same and told["state"] == report.state:
-        return replace(
-            report,
+        return report._replace(
             reason=told["reason"],
             action=Action(told["action"]),
             settles_at=report.settles_at if told["settles_at"] is None else _instant(told["settles_at"]),
@@ -99,7 +96,7 @@ def _failed_pages(last: Mapping[str, Any] | None) -> dict[str, Problem]:
 
 def _with_failed_page(report: VolumeReport, failed: Mapping[str, Problem]) -> VolumeReport:
     if report.state is State.FETCHING and report.problem is None:
-        return replace(report, problem=failed.get(report.path))
+        return report._replace(problem=failed.get(report.path))
     return report
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app import inventory as inventories
 from pagebind.app.inventory import load_manifest
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     from pagebind.ports.store import ObjectInfo, Store
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """One book: ``problem`` is None where it is what its receipt says."""
 
     key: str

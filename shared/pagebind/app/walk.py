@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.core import layout
 from pagebind.errors import ListingFailed, PagebindError, RefreshRefused, ServerUnreachable
@@ -21,16 +20,14 @@ _UNREACHABLE = 8
 """So many folders in a row that the server does not answer at all for end the walk: it is down, not one drive."""
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """Where a walk begins: a folder in a subscription."""
 
     watch: Watch
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(NamedTuple):
     """One folder as listed. ``fresh``: not from the server's cache. ``may_refresh``: the account may ask for that."""
 
     watch: Watch
@@ -40,8 +37,7 @@ class Folder:
     may_refresh: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Unlisted:
+class Unlisted(NamedTuple):
     """A folder that could not be listed; nothing is known of what lies below it."""
 
     watch: Watch

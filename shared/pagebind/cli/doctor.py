@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -43,7 +42,7 @@ def doctor(session: Session) -> int:
     session.emit(
         {
             "checks": [{"name": c.name, "status": c.status, "detail": c.detail, "fix": c.fix} for c in checks],
-            "problems": [asdict(problem_of(c.error)) for c in failed if c.error is not None],
+            "problems": [problem_of(c.error)._asdict() for c in failed if c.error is not None],
         }
     )
     return FAILED if failed else OK

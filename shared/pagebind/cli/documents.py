@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,4 +49,4 @@ def run_document(result: RunResult) -> dict[str, Any]:
 
 def problems(found: Sequence[Problem]) -> list[dict[str, Any]]:
     """Problems as they stand in every document."""
-    return [asdict(problem) for problem in found]
+    return [problem._asdict() for problem in found]

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -125,7 +125,7 @@ def options(empty: dict[str, Any]) -> Callable[[Callable[..., int]], Callable[..
                 with signals():
                     status = body(session, **words)
             except PagebindError as error:
-                session.emit({**empty, "problems": [asdict(problem_of(error))]})
+                session.emit({**empty, "problems": [problem_of(error)._asdict()]})
                 tell_error(error)
                 status = status_of(error)
             except Interrupted:

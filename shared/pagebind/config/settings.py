@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from pagebind.config.place import shown
@@ -75,8 +75,7 @@ class SourceSettings:
     read_timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class StoreSettings:
+class StoreSettings(NamedTuple):
     """Where everything on the way (``url``) and the finished books (``library``) are kept, as ``file:///`` URLs."""
 
     url: str
@@ -98,15 +97,13 @@ def folder_of(url: str) -> Path:
     return Path(unquote(urlsplit(url).path))
 
 
-@dataclass(frozen=True, slots=True)
-class PollSettings:
+class PollSettings(NamedTuple):
     """``interval``: seconds between two polls."""
 
     interval: float
 
 
-@dataclass(frozen=True, slots=True)
-class BindSettings:
+class BindSettings(NamedTuple):
     """When a volume is bound and when a page is given up; times are seconds."""
 
     settle: float
@@ -150,8 +147,7 @@ class Subscription:
         return self.exclude.match(relative_path, is_dir=is_dir)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """Everything that the user configures."""
 
     source: SourceSettings

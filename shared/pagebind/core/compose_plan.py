@@ -7,14 +7,13 @@ calls. This one has exactly that many and the least depth too: the first calls b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 GCS_FAN_IN = 32
 """Sources that one compose call of Google Cloud Storage takes at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Compose:
+class Compose(NamedTuple):
     """One call.
 
     Attributes:

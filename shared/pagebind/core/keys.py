@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MANIFESTS = "manifests/"
 SENT = "sent/"
@@ -61,8 +61,7 @@ def version_digest(version: str) -> str:
     return digest(version)
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestMark:
+class ManifestMark(NamedTuple):
     """A manifest, as far as its key tells; ``created`` in seconds since the epoch, by the store's clock."""
 
     seq: int
@@ -71,8 +70,7 @@ class ManifestMark:
     created: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class SentMark:
+class SentMark(NamedTuple):
     """The ``epoch``-th handing out of a revision's missing pages."""
 
     seq: int
@@ -81,8 +79,7 @@ class SentMark:
     created: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class FailureMark:
+class FailureMark(NamedTuple):
     """One failure of one page in one epoch."""
 
     page: str
@@ -91,8 +88,7 @@ class FailureMark:
     created: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiptMark:
+class ReceiptMark(NamedTuple):
     """A receipt for one version of a book."""
 
     seq: int

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.core.image_kind import ARCHIVE_EXTENSIONS, PAGE_EXTENSIONS
 
@@ -20,8 +19,7 @@ _LOOSE = 2
 """So few pictures beside subfolders with pages are a cover or a banner, not a book."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(NamedTuple):
     """One folder's listing, sorted into what matters. Junk of macOS, Windows and Synology is in none of them."""
 
     pages: tuple[Item, ...]
@@ -31,8 +29,7 @@ class Contents:
     excluded_folders: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(NamedTuple):
     """What a volume is called, before it is made safe for a file system."""
 
     series: str

@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.core import names, rows
 from pagebind.core.keys import digest
@@ -57,8 +57,7 @@ class Page:
         return digest(f"{self.book_name}\0{self.size}\0{self.mark}", _PAGE_LENGTH)
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """One revision of a volume, as recorded. ``path`` and ``subscription`` are server paths, ``key`` the book's."""
 
     volume: str
@@ -182,7 +181,7 @@ def load(content: bytes) -> Manifest:
     try:
         document = json.loads(content)
         pages = tuple(Page(*row) for row in document["pages"])
-        fields = {name: document[name] for name in Manifest.__slots__ if name != "pages"}
+        fields = {name: document[name] for name in Manifest._fields if name != "pages"}
         return Manifest(pages=pages, **fields)
     except (KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a manifest: {error}") from error

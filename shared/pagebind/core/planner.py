@@ -6,9 +6,8 @@ nothing and decides everything, so that printing its verdicts is `plan`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.core.wording import counted
 
@@ -70,8 +69,7 @@ class Shelf(StrEnum):
     TAKEN = "taken"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """Something that a person should know of, with what to do about it. ``code`` is the contract of ``--json``."""
 
     code: str
@@ -81,8 +79,7 @@ class Problem:
     retryable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """The user's settings, as far as the table needs them. Times in seconds, ``rate`` in pages a second."""
 
     settle: float
@@ -93,8 +90,7 @@ class Policy:
     keep_pages: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """All that is known about one volume at one moment.
 
     Attributes:
@@ -131,11 +127,10 @@ class Facts:
     failed: int = 0
     leftovers: bool = False
     sent_here: bool = False
-    path: str = field(default="")
+    path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """A volume's state and next step. ``settles_at`` in seconds since the epoch; ``tidy``: finalize has to clean up."""
 
     state: State

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pagebind.core import rows
 
 
-@dataclass(frozen=True, slots=True)
-class BoundPage:
+class BoundPage(NamedTuple):
     """One page in the book. ``offset`` is where its bytes begin, after its local header."""
 
     page: str
@@ -19,8 +18,7 @@ class BoundPage:
     crc32: int
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """``version`` is the store's, ``size`` bytes and ``crc32c`` are the whole book's."""
 
     volume: str
@@ -59,7 +57,7 @@ def load(content: bytes) -> Receipt:
     try:
         document = json.loads(content)
         pages = tuple(BoundPage(p, n, offset, size, int(crc, 16)) for p, n, offset, size, crc in document["pages"])
-        named = {name: document[name] for name in Receipt.__slots__ if name not in ("pages", "crc32c")}
+        named = {name: document[name] for name in Receipt._fields if name not in ("pages", "crc32c")}
         return Receipt(pages=pages, crc32c=int(document["crc32c"], 16), **named)
     except (KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a receipt: {error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,8 +37,7 @@ class FetchTask:
     sign: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class FinalizeTask:
+class FinalizeTask(NamedTuple):
     """Put the volume's book together, if its pages are there."""
 
     volume: str

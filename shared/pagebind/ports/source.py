@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -11,16 +11,14 @@ if TYPE_CHECKING:
     from pagebind.core.model import Item
 
 
-@dataclass(frozen=True, slots=True)
-class ServerInfo:
+class ServerInfo(NamedTuple):
     """What `GET /api/public/settings` says. ``kind`` is ``alist`` or ``openlist``, ``version`` e.g. ``v3.63.0``."""
 
     kind: str
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """The account behind the credentials. ``admin`` where its role says so; ``guest`` when nobody logged in."""
 
     username: str
@@ -29,8 +27,7 @@ class Account:
     guest: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Drive:
+class Drive(NamedTuple):
     """One mounted storage. ``status`` is ``work``, ``disabled`` or the drive's own error text."""
 
     mount_path: str

@@ -8,15 +8,13 @@ every later call of any process sees. An object is visible whole or not at all, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectInfo:
+class ObjectInfo(NamedTuple):
     """One object as a listing or a write shows it.
 
     Attributes:
@@ -36,8 +34,7 @@ class ObjectInfo:
     crc32c: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredPart:
+class StoredPart(NamedTuple):
     """A whole object of the work store, to stand inside another: exactly ``size`` bytes with this CRC-32C.
 
     A backend may accept the same bytes under another version.
@@ -52,13 +49,11 @@ class StoredPart:
 Part = bytes | StoredPart
 
 
-@dataclass(frozen=True, slots=True)
 class Absent:
     """Condition of a write: nothing stands under the key (create-only)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """Condition of a write: exactly this version stands under the key."""
 
     version: str

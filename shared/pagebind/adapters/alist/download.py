@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 import re
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from pagebind.adapters.alist import envelope
@@ -40,8 +39,7 @@ _ONLY_HERE: Final = frozenset({"authorization", "proxy-authorization", "cookie"}
 _OURS: Final = frozenset({"accept-encoding", "range", "if-range", "host", "connection", "content-length"})
 
 
-@dataclass(frozen=True, slots=True)
-class Downloads:
+class Downloads(NamedTuple):
     """What all downloads of a source share.
 
     Attributes:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from threading import Event, Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.adapters.alist.envelope import Refusal
 from pagebind.errors import AuthRefused, ConfigError, PagebindError
@@ -14,23 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-@dataclass(frozen=True, slots=True)
-class StaticToken:
+class StaticToken(NamedTuple):
     """The server's own token (``alist-...``, ``openlist-...``): an admin, valid until it is reset."""
 
-    secret: Callable[[], str] = field(repr=False)
+    secret: Callable[[], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(NamedTuple):
     """An account. ``otp_secret`` is the base32 text behind its one-time codes, where it uses them."""
 
     username: str
-    password_secret: Callable[[], str] = field(repr=False)
-    otp_secret: Callable[[], str] | None = field(default=None, repr=False)
+    password_secret: Callable[[], str]
+    otp_secret: Callable[[], str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Guest:
     """Nobody: what the server shows without credentials."""
 

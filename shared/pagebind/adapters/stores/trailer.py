@@ -14,9 +14,9 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from dataclasses import dataclass, field
 from struct import Struct
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,12 +27,11 @@ _LENGTH = Struct("<I")
 _GUESS = 1024  # covers the trailer of an ordinary entry, so that one read is enough
 
 
-@dataclass(frozen=True, slots=True)
-class Framed:
+class Framed(NamedTuple):
     """How much of a file is content, in bytes, and the metadata behind it."""
 
     size: int
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = MappingProxyType({})
 
 
 def encode(metadata: Mapping[str, str], *, content_end: bytes) -> bytes:
