@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pagebind.config import values
 from pagebind.config.place import is_one_line
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
 SUBSCRIPTION: Final = "subscription"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One setting.
 
     Attributes:
@@ -30,7 +28,7 @@ class Setting:
 
     section: str
     key: str
-    read: Reader = field(repr=False)
+    read: Reader
     meaning: str
     default: object = None
     example: object = None
