@@ -27,12 +27,15 @@ def test_while_pages_come(home: Home, number: signal.Signals, status: int) -> No
         home.add(f"A/Vol 1/1{page:02}.png", png(str(page)))
     home.server.faults.add("stall", "/comics/B", after=20)
     process = home.spawn("run", "--json")
-    until(lambda: home.server.count("file", "/comics/B/Vol 1/01.png") > 0)
+    until(lambda: home.server.count("file", "/comics/B/Vol 1/01.png") > 0 and home.books() == ["A/Vol 1.cbz"])
     answer, seconds = _interrupt(process, number)
     assert (answer.status, answer.err) == (status, "")
     assert seconds < SOON
     shapes.check("run", answer.document)
     assert answer.document["pages_fetched"] > 0
+    there = answer.document["bound"] + answer.document["up_to_date"]  # the latter while its finalize still cleans up
+    assert [volume["key"] for volume in there] == ["A/Vol 1.cbz"]
+    assert [volume["key"] for volume in answer.document["waiting"]] == ["B/Vol 1.cbz"]
     home.server.faults.clear()
     again = home.call("run", "--json")
     assert again.status == 0
