@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pagebind.adapters.alist import Credentials
     from pagebind.adapters.dispatch.local import HandleFetch, HandleFinalize, LocalDispatch
+    from pagebind.app.plan import Rates
     from pagebind.app.poll import Poll
     from pagebind.config import Settings, SourceSettings, Subscription
     from pagebind.ports.dispatch import Dispatch
@@ -178,6 +179,19 @@ def _own_rates(subscription: Subscription) -> dict[str, Any]:
     """The rates that a subscription sets instead of the source's."""
     names = ("list_per_second", "downloads_per_second", "bandwidth")
     return {name: value for name in names if (value := getattr(subscription, name)) is not None}
+
+
+def download_rates(settings: Settings) -> tuple[Rates, dict[str, Rates]]:
+    """The rates of downloads: the source's, and by path those of subscriptions that set their own."""
+    from pagebind.app.plan import Rates
+
+    shared = Rates(settings.source.downloads_per_second, settings.source.bandwidth)
+    own = {
+        subscription.path: shared._replace(**{name: rate for name, rate in rates.items() if name in Rates._fields})
+        for subscription in settings.subscriptions
+        if (rates := _own_rates(subscription))
+    }
+    return shared, own
 
 
 def paths_watched(settings: Settings) -> tuple[Watch, ...]:

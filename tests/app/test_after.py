@@ -9,7 +9,7 @@ import pytest
 
 from pagebind.app import select
 from pagebind.app.doctor import doctor
-from pagebind.app.plan import make_plan
+from pagebind.app.plan import Rates, make_plan
 from pagebind.app.select import Named
 from pagebind.app.status import status
 from pagebind.app.verify import Verify
@@ -89,15 +89,27 @@ def test_status_of_nothing(world: World) -> None:
 def test_a_plan_sums_up(world: World) -> None:
     world.source.folder("/c/A", "1.jpg", "2.jpg")
 
-    plan = make_plan(world.parts().plan(), (), downloads_per_second=0.5, bandwidth=0.0)
+    plan = make_plan(world.parts().plan(), (), rates=Rates(0.5, 0.0), own_rates={})
 
     assert (plan.requests, plan.bytes, plan.seconds) == (2, 240, 4.0)
     assert world.names("") == []
 
 
+def test_a_subscription_with_rates_of_its_own_takes_its_own_time(world: World) -> None:
+    world.watches = (*world.watches, Watch("/slow", "{series}/{volume}.cbz"))
+    world.source.folder("/c/A", "1.jpg", "2.jpg")
+    world.source.folder("/slow/B", "1.jpg", "2.jpg", "3.jpg")
+
+    def seconds(own: Rates) -> float | None:
+        return make_plan(world.parts().plan(), (), rates=Rates(2.0, 0.0), own_rates={"/slow": own}).seconds
+
+    assert seconds(Rates(0.5, 0.0)) == 6.0
+    assert seconds(Rates(0.0, 0.0)) == 1.0
+
+
 def test_a_plan_without_any_root_fails(world: World) -> None:
     with pytest.raises(ListingFailed):
-        make_plan(world.parts().plan(), (), downloads_per_second=0.0, bandwidth=0.0)
+        make_plan(world.parts().plan(), (), rates=Rates(0.0, 0.0), own_rates={})
 
 
 KNOWN = [

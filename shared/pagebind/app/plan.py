@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pagebind.core.planner import Action, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pagebind.app.assess import Assessment
     from pagebind.app.poll import Poll
@@ -24,8 +24,21 @@ class Plan(NamedTuple):
     seconds: float | None
 
 
-def make_plan(poll: Poll, paths: Sequence[str], *, downloads_per_second: float, bandwidth: float) -> Plan:
+class Rates(NamedTuple):
+    """What bounds the downloads of some subscriptions together: files and bytes a second, 0 for no limit."""
+
+    downloads_per_second: float
+    bandwidth: float
+
+
+def make_plan(poll: Poll, paths: Sequence[str], *, rates: Rates, own_rates: Mapping[str, Rates]) -> Plan:
     """Look, and sum up.
+
+    Args:
+        poll: one that writes nothing.
+        paths: as `Poll.look`.
+        rates: of all subscriptions together.
+        own_rates: instead of these, for subscriptions that have their own, by path.
 
     Raises:
         ListingFailed: no subscription's root could be listed.
@@ -35,19 +48,26 @@ def make_plan(poll: Poll, paths: Sequence[str], *, downloads_per_second: float, 
     assessments = poll.step().assessments
     reports = [assessment.report() for assessment in assessments]
     to_fetch = [a for a in assessments if a.verdict.action in (Action.FETCH, Action.SETTLE)]
-    requests = sum(_pages(a) for a in to_fetch)
-    size = sum(_bytes(a) for a in to_fetch)
-    times = [
-        requests / downloads_per_second if downloads_per_second > 0 else None,
-        size / bandwidth if bandwidth > 0 else None,
-    ]
+    shared = [a for a in to_fetch if a.sighting.subscription not in own_rates]
+    alone = [([a for a in to_fetch if a.sighting.subscription == path], own) for path, own in own_rates.items()]
+    times = [_seconds(some, bounds) for some, bounds in [(shared, rates), *alone]]
     return Plan(
         reports,
         [*poll.survey.problems, *(report.problem for report in reports if report.problem)],
-        requests,
-        size,
+        sum(map(_pages, to_fetch)),
+        sum(map(_bytes, to_fetch)),
         max((time for time in times if time is not None), default=None),
     )
+
+
+def _seconds(to_fetch: Sequence[Assessment], rates: Rates) -> float | None:
+    """How long these downloads take at these rates; None where nothing bounds them."""
+    times = []
+    if rates.downloads_per_second > 0:
+        times.append(sum(map(_pages, to_fetch)) / rates.downloads_per_second)
+    if rates.bandwidth > 0:
+        times.append(sum(map(_bytes, to_fetch)) / rates.bandwidth)
+    return max(times, default=None)
 
 
 def _pages(assessment: Assessment) -> int:

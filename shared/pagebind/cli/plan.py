@@ -49,12 +49,8 @@ def plan(session: Session, paths: Sequence[str], exit_code: bool) -> int:
         parts = wiring.build(settings, os.environ, progress)
         wanted = select.paths(paths, parts.watches)
         with closing(parts.source):
-            made = make_plan(
-                parts.plan(),
-                wanted,
-                downloads_per_second=settings.source.downloads_per_second,
-                bandwidth=settings.source.bandwidth,
-            )
+            rates, own_rates = wiring.download_rates(settings)
+            made = make_plan(parts.plan(), wanted, rates=rates, own_rates=own_rates)
     session.emit(
         {
             "volumes": [report.document() for report in made.volumes],
