@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
@@ -92,7 +92,7 @@ class World:
         self.sent_here: set[tuple[str, int]] = set()
 
     def exclude(self, excluded: Callable[[str, bool], bool] | None) -> None:
-        self.watches = (replace(self.watches[0], excluded=excluded),)
+        self.watches = (self.watches[0]._replace(excluded=excluded),)
 
     def poll(self, *paths: str, write: bool = True, limit: int | None = None, interval: float = 900.0) -> Polled:
         dispatch = RecordingDispatch(durable=self.policy.durable)

@@ -15,10 +15,10 @@ import threading
 import time
 import uuid
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.core import crc32c as crc32c_math
 from pagebind.core import image_kind, keys
@@ -31,7 +31,6 @@ from pagebind.ports.store import ABSENT, Store, StoredPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from hashlib import _Hash
 
     from pagebind.core.watch import Watch
     from pagebind.ports.dispatch import FetchTask
@@ -44,6 +43,10 @@ MEMORY = 4 * 2**20
 _HASH_KINDS = ("sha256", "sha1", "md5")
 _DIMENSIONS_BYTES = 256 * 2**10
 """Pictures tell their size near their beginning."""
+
+
+Extend = Callable[[int, bytes], int]
+"""The CRC-32C of what the first argument is that of, followed by the bytes."""
 
 
 class Outcome(StrEnum):
@@ -61,46 +64,29 @@ class Fetched(NamedTuple):
     error: PageFailed | None = None
 
 
-class Sums(Protocol):
-    """CRC-32C of bytes, continued from an earlier value (google_crc32c)."""
-
-    def extend(self, crc: int, chunk: bytes) -> int:
-        """The CRC-32C of what ``crc`` is that of, followed by ``chunk``."""
-        ...
-
-
-@dataclass(slots=True)
 class _Body:
-    """A page's bytes as they pass: counted, summed, and its first ones kept."""
+    """A page's bytes as they pass: counted, summed, held against the listed hash, and the first ones kept."""
 
-    wanted: Mapping[str, str]
-    size: int = 0
-    crc32: int = 0
-    crc32c: int = 0
-    head: bytes = b""
-    hashes: dict[str, _Hash] = field(default_factory=dict)
+    def __init__(self, hashes: Mapping[str, str]) -> None:
+        self.size = self.crc32 = self.crc32c = 0
+        self.head = b""
+        self._kind = next((kind for kind in _HASH_KINDS if hashes.get(kind)), None)
+        self._listed = hashes[self._kind].lower() if self._kind else ""
+        self._running = hashlib.new(self._kind, usedforsecurity=False) if self._kind else None
 
-    def __post_init__(self) -> None:
-        kind = next((kind for kind in _HASH_KINDS if self.wanted.get(kind)), None)
-        if kind is not None:
-            self.hashes[kind] = hashlib.new(kind, usedforsecurity=False)
-
-    def take(self, chunk: bytes, sums: Sums | None) -> None:
+    def take(self, chunk: bytes, extend: Extend | None) -> None:
         self.size += len(chunk)
         self.crc32 = zlib.crc32(chunk, self.crc32)
-        if sums is not None:
-            self.crc32c = sums.extend(self.crc32c, chunk)
+        if extend is not None:
+            self.crc32c = extend(self.crc32c, chunk)
         if len(self.head) < _DIMENSIONS_BYTES:
             self.head += chunk[: _DIMENSIONS_BYTES - len(self.head)]
-        for running in self.hashes.values():
-            running.update(chunk)
+        if self._running is not None:
+            self._running.update(chunk)
 
     def differing_hash(self) -> str | None:
-        """The kind of a listed hash that these bytes do not have, or None."""
-        for kind, running in self.hashes.items():
-            if running.hexdigest() != self.wanted[kind].lower():
-                return kind
-        return None
+        """The kind of the listed hash if these bytes do not have it, else None."""
+        return self._kind if self._running is not None and self._running.hexdigest() != self._listed else None
 
 
 class Fetch:
@@ -118,7 +104,7 @@ class Fetch:
         self._work = work
         self._watches = watches
         self._slots = threading.BoundedSemaphore(downloads)
-        self._sums: Sums = google_crc32c
+        self._extend: Extend = google_crc32c.extend
 
     def __call__(self, task: FetchTask, *, last_attempt: bool, repetition: bool = False) -> Fetched:
         """Stage one page.
@@ -173,7 +159,7 @@ class Fetch:
             chunks.append(chunk)
         self._check(task, body, again)
         entry = b"".join([local_header(task.book_name, body.crc32, body.size), *chunks])
-        facts = self._facts(task, body, self._sums.extend(0, entry))
+        facts = self._facts(task, body, self._extend(0, entry))
         try:
             self._work.put(keys.entry_key(task.volume, task.page), entry, condition=ABSENT, metadata=facts.metadata())
         except ConditionFailed:
@@ -185,13 +171,13 @@ class Fetch:
 
         def passing() -> Iterator[bytes]:
             for chunk in self._download(task):
-                body.take(chunk, self._sums)
+                body.take(chunk, self._extend)
                 yield chunk
             self._check(task, body, again)
 
         stored = self._work.put_stream(data, passing())
         header = local_header(task.book_name, body.crc32, body.size)
-        whole = crc32c_math.combine(self._sums.extend(0, header), body.crc32c, body.size)
+        whole = crc32c_math.combine(self._extend(0, header), body.crc32c, body.size)
         facts = self._facts(task, body, whole)
         try:
             self._work.assemble(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app import inventory as inventories
@@ -49,15 +48,15 @@ class Round(NamedTuple):
     queued: bool
 
 
-@dataclass(slots=True)
 class _Budget:
     """How much one round may still hand out. With nothing under way (``idle``) the first volume always fits."""
 
-    pages: float
-    volumes: int | None
-    idle: bool
-    volumes_used: int = 0
-    tasks: int = 0
+    def __init__(self, pages: float, volumes: int | None, *, idle: bool) -> None:
+        self.pages = pages
+        self.volumes = volumes
+        self.idle = idle
+        self.volumes_used = 0
+        self.tasks = 0
 
     def admits(self, pages: int) -> bool:
         if self.volumes is not None and self.volumes_used >= self.volumes:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(NamedTuple):
     """One subscription.
 
     Attributes:
@@ -25,8 +24,8 @@ class Watch:
     path: str
     template: str
     excluded: Callable[[str, bool], bool] | None = None
-    password: Callable[[], str] = field(default=str, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    password: Callable[[], str] = str
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def leaves_out(self, folder: str, name: str, is_dir: bool) -> bool:
         """Whether the filters leave out this name in this folder (a full server path)."""
