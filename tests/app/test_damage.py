@@ -11,7 +11,7 @@ from pagebind.app.finalize import Outcome
 from pagebind.app.status import status
 from pagebind.app.verify import Verify
 from pagebind.core import keys
-from pagebind.core.planner import State
+from pagebind.core.planner import Action, State
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,15 +47,56 @@ def test_a_damaged_manifest_is_recorded_anew_when_its_folder_changes(two: World)
     assert {problem.code for problem in result.problems} == {"store"}
 
 
-def test_a_damaged_manifest_of_what_is_being_fetched_leaves_the_others_alone(two: World) -> None:
+def test_a_damaged_manifest_of_what_is_being_fetched_is_recorded_anew(two: World) -> None:
     two.stage(PATH)
     manifest_of(two, PATH).write_bytes(b"[]")
 
     result = two.run()
 
     assert result.error is None
-    assert OTHER_KEY in [volume.key for volume in result.bound]
-    assert not (two.root / "library" / KEY).exists()
+    assert {volume.key: volume.seq for volume in result.bound} == {KEY: 2, OTHER_KEY: 1}
+
+
+def test_a_lost_manifest_makes_no_old_book_a_new_one(two: World) -> None:
+    two.run()
+    manifest_of(two, PATH).unlink()
+    two.source.add(f"{PATH}/3.jpg")
+
+    result = two.run()
+
+    assert {volume.key: volume.seq for volume in result.bound} == {KEY: 2}
+    assert len(two.pages_in(KEY)) == 3
+
+
+def test_a_manifest_from_a_clock_that_ran_ahead_is_written_anew(two: World) -> None:
+    two.poll()
+    ahead = two.clock.now() + 10 * 365 * 86400.0
+    os.utime(manifest_of(two, PATH), (ahead, ahead))
+
+    assert two.poll().of(PATH).report().seq == 2
+    two.clock.advance(600.0)
+    assert two.poll().of(PATH).verdict.action is Action.FETCH
+
+
+def test_an_empty_library_that_had_books_is_taken_for_one_that_is_not_mounted(two: World) -> None:
+    two.run()
+    for book in (two.root / "library").rglob("*.cbz"):
+        book.unlink()
+    two.source.folder("/c/C", "1.jpg")
+
+    result = two.run()
+
+    assert result.error is not None
+    assert result.error.code == "store"
+    assert list((two.root / "library").rglob("*.cbz")) == []
+
+
+def test_a_foreign_book_that_differs_in_case_alone_makes_ours_no_other(two: World) -> None:
+    two.run()
+    two.folders.root.parent.joinpath("library", "a").mkdir()
+    two.folders.root.parent.joinpath("library", "a", "a.cbz").write_bytes(b"foreign")
+
+    assert {volume.key for volume in two.run().up_to_date} == {KEY, OTHER_KEY}
 
 
 def test_status_and_verify_tell_of_a_damaged_manifest_and_show_the_rest(two: World) -> None:

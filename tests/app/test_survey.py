@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.memory_source import MemorySource
 
 from pagebind.core import keys
+from pagebind.core.model import Item
 from pagebind.core.planner import Action, State
 from pagebind.core.watch import Watch
 from pagebind.errors import AuthRefused, ListingFailed, ServerUnreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.app.world import Polled, World
 
 TEMPLATE = "{series}/{volume}.cbz"
@@ -99,13 +103,45 @@ def test_excluded_pages_are_no_pages(world: World) -> None:
     assert states(polled)["/c/B"] == "ignored"
 
 
-def test_a_folder_in_two_subscriptions_belongs_to_one(world: World) -> None:
-    world.watches = (Watch("/c", TEMPLATE), Watch("/c/A", "x/{volume}.cbz"))
+def test_a_subscription_in_another_keeps_its_own_settings(world: World) -> None:
+    inner = Watch("/c/A", "x/{volume}.cbz", excluded=lambda name, is_dir: name == "bad")
+    world.watches = (Watch("/c", TEMPLATE), inner)
     world.source.folder("/c/A/1", "1.jpg")
+    world.source.folder("/c/A/bad", "1.jpg")
+    world.source.folder("/c/B", "1.jpg")
 
     polled = world.poll()
 
-    assert len(polled.round.assessments) == 1
+    assert states(polled) == {"/c/A/1": "waiting", "/c/A/bad": "ignored", "/c/B": "waiting"}
+    assert polled.of("/c/A/1").sighting.key == "x/1.cbz"
+    assert sorted(path for path, _ in world.source.listed) == ["/c", "/c/A", "/c/A/1", "/c/B"]
+
+
+def test_a_subscription_in_what_another_excludes_is_walked(world: World) -> None:
+    world.watches = (Watch("/c", TEMPLATE, excluded=lambda name, is_dir: name == "A"), Watch("/c/A", TEMPLATE))
+    world.source.folder("/c/A", "1.jpg")
+
+    assert states(world.poll()) == {"/c/A": "waiting"}
+    assert states(world.poll("/c")) == {"/c/A": "waiting"}
+
+
+class Loop(MemorySource):
+    """Its folder ``/c/loop`` holds itself, twice."""
+
+    def list(self, path: str, *, password: str = "", refresh: bool = False) -> Sequence[Item]:
+        inside = [Item("loop", is_dir=True), Item("again", is_dir=True)]
+        return inside if "loop" in path else [*super().list(path), inside[0]]
+
+
+def test_a_folder_that_lies_in_itself_ends_somewhere(world: World) -> None:
+    world.source = Loop()
+    world.source.folder("/c/A", "1.jpg")
+
+    polled = world.poll()
+
+    assert polled.of("/c/A").verdict.state is State.WAITING
+    assert {problem.code for problem in polled.poll.survey.problems} == {"listing_failed"}
+    assert "lie in itself" in polled.poll.survey.problems[0].message
 
 
 # -- what cannot be seen
@@ -235,10 +271,24 @@ def test_a_server_that_goes_down_midway_ends_the_walk(world: World) -> None:
         world.source.folder(f"/c/{number:03}", "1.jpg")
         world.source.failing[f"/c/{number:03}"] = ServerUnreachable("nobody answers")
 
+    world.source.answering = False
     with pytest.raises(ServerUnreachable):
         world.poll()
 
     assert len(world.source.listed) < 20
+
+
+def test_a_drive_that_never_answers_does_not_end_the_walk(world: World) -> None:
+    for number in range(100):
+        world.source.folder(f"/c/{number:03}", "1.jpg")
+        world.source.failing[f"/c/{number:03}"] = ServerUnreachable("504")
+    world.source.folder("/c/zzz", "1.jpg")
+
+    polled = world.poll()
+
+    assert polled.of("/c/zzz").verdict.state is State.WAITING
+    assert len(polled.poll.survey.problems) == 100
+    assert polled.poll.survey.problems[0].message.startswith("/c/")
 
 
 def test_one_root_that_fails_does_not_stop_the_others(world: World) -> None:

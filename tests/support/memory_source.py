@@ -49,6 +49,7 @@ class MemorySource:
         next_bodies: what the next downloads of a file give instead of its data, by path.
         down: what every call raises.
         refresh_refused: the account may not ask for fresh listings.
+        answering: the server itself answers, whatever its folders and files do.
         listed: every listing, as (path, refresh). downloads: how often each file was asked for.
     """
 
@@ -59,6 +60,7 @@ class MemorySource:
     next_bodies: dict[str, list[bytes]] = field(default_factory=dict)
     down: PagebindError | None = None
     refresh_refused: bool = False
+    answering: bool = True
     all_drives: Sequence[Drive] | None = None
     target: str | None = None
     listed: list[tuple[str, bool]] = field(default_factory=list)
@@ -96,6 +98,9 @@ class MemorySource:
     def server(self) -> ServerInfo:
         self._answer()
         return ServerInfo("openlist", "v4.2.0")
+
+    def answers(self) -> bool:
+        return self.answering and self.down is None
 
     def account(self) -> Account:
         self._answer()

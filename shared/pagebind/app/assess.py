@@ -76,8 +76,9 @@ class Assessor:
         return [self._assess(s, inventory, views[s.volume], owners, sightings, now) for s in ordered]
 
     def _view(self, sighting: Sighting, inventory: Inventory) -> ShelfView:
-        book = inventory.books.get(keys.library_digest(sighting.key))
-        return look_at_shelf(sighting.volume, inventory.history(sighting.volume), book, self._read)
+        history = inventory.history(sighting.volume)
+        book = inventory.book(keys.library_digest(sighting.key), history)
+        return look_at_shelf(sighting.volume, history, book, self._read)
 
     def _read(self, key: str) -> ObjectInfo | None:
         return self._library.head(key)

@@ -8,10 +8,10 @@ from pagebind.core import keys
 from pagebind.core import manifest as manifests
 from pagebind.core.history import History
 from pagebind.core.planner import Shelf
-from pagebind.errors import KeyMissing
+from pagebind.errors import KeyMissing, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pagebind.core.keys import ManifestMark
     from pagebind.core.manifest import Manifest
@@ -21,14 +21,36 @@ _Mark = TypeVar("_Mark")
 
 
 class Inventory(NamedTuple):
-    """All volumes' histories and the library's objects by the digest of their keys, at one moment."""
+    """All volumes' histories and the library's objects by the digest of their keys, at one moment.
+
+    Where a store tells case apart, several objects may share a digest.
+    """
 
     volumes: Mapping[str, History]
-    books: Mapping[str, ObjectInfo]
+    books: Mapping[str, Sequence[ObjectInfo]]
 
     def history(self, volume: str) -> History:
         """A volume's history; an empty one where nothing is known of it."""
         return self.volumes.get(volume) or History()
+
+    def book(self, key_digest: str, history: History) -> ObjectInfo | None:
+        """What stands under a volume's key: of several, the one that a receipt of the volume names."""
+        standing = self.books.get(key_digest, ())
+        ours = (book for book in standing if history.receipt_for(book.version))
+        return next(ours, next(iter(standing), None))
+
+    def demand_a_library(self) -> None:
+        """Refuse to work on an empty library that had books: most likely its disk is not mounted.
+
+        Raises:
+            StoreUnavailable: it is so. A single missing book may have been removed by somebody; that is held.
+        """
+        bound = sum(bool(history.receipts) for history in self.volumes.values())
+        if bound > 1 and not self.books:
+            raise StoreUnavailable(
+                f"the library is empty, but {bound} volumes were bound in it",
+                fix="mount it; if you removed all books on purpose, delete the folder done/ in the store",
+            )
 
 
 class ShelfView(NamedTuple):
@@ -50,7 +72,10 @@ def take(work: Store, library: Store) -> Inventory:
             volume = keys.volume_of(info.key)
             if volume:
                 _note(volumes.setdefault(volume, History()), prefix, info)
-    return Inventory(volumes, {keys.library_digest(info.key): info for info in library.list()})
+    books: dict[str, list[ObjectInfo]] = {}
+    for info in library.list():
+        books.setdefault(keys.library_digest(info.key), []).append(info)
+    return Inventory(volumes, books)
 
 
 def take_one(work: Store, volume: str) -> History:

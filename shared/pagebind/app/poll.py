@@ -131,6 +131,7 @@ class Poll:
         """
         self._restricted = bool(paths)
         self._inventory = inventories.take(self._work, self._library)
+        self._inventory.demand_a_library()
         self.survey = self._surveyor.survey(self._inventory, paths)
         self.survey.demand_a_root()
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pagebind.ports.clock import Clock
     from pagebind.ports.store import Store
 
+_CLOCK_TOLERANCE = 86400.0
+"""Seconds by which a record may seem to lie in the future."""
+
 _ONLY_A_WALK_TELLS = (State.IGNORED, State.GONE, State.UNSUBSCRIBED)
 
 
@@ -38,7 +41,7 @@ def status(work: Store, library: Store, policy: Policy, clock: Clock) -> Status:
     What only a walk can tell (gone, ignored, shrunk) is taken from the record of the last run.
     """
     inventory = inventories.take(work, library)
-    last = last_run(work)
+    last = last_run(work, clock.now() + _CLOCK_TOLERANCE)
     told = {entry["volume"]: entry for entry in (last or {}).get("volumes", {}).values()}
     sightings: dict[str, Sighting] = {}
     damaged: list[Problem] = []
@@ -57,9 +60,9 @@ def status(work: Store, library: Store, policy: Policy, clock: Clock) -> Status:
     return Status(sorted(reports, key=lambda report: report.path), damaged, last)
 
 
-def last_run(work: Store) -> Mapping[str, Any] | None:
-    """The newest record of a run, or None."""
-    newest = next(work.list(keys.RUNS), None)
+def last_run(work: Store, latest: float) -> Mapping[str, Any] | None:
+    """The newest record of a run that did not end after ``latest``, as a clock that ran ahead has it; or None."""
+    newest = next((info for info in work.list(keys.RUNS) if keys.run_time(info.key) <= latest), None)
     if newest is None:
         return None
     try:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_CLOCK_TOLERANCE = 86400.0
+"""Seconds by which the clocks of a store and of this machine may differ."""
+
 
 @dataclass(slots=True)
 class Survey:
@@ -80,6 +83,7 @@ class Surveyor:
         self._work = work
         self._library = library
         self._watches = watches
+        self._roots = {watch.path for watch in watches}
         self._policy = policy
         self._clock = clock
         self._progress = progress
@@ -141,7 +145,7 @@ class Surveyor:
         return self._clock.now() - head.created >= self._policy.settle and not self._is_bound(path, history, head)
 
     def _is_bound(self, path: str, history: History, head: ManifestMark) -> bool:
-        book = self._inventory.books.get(head.key_digest)
+        book = self._inventory.book(head.key_digest, history)
         view = look_at_shelf(keys.volume_id(path), history, book, self._library.head)
         return view.shelf is Shelf.OURS and view.bound_revision == head.revision
 
@@ -152,7 +156,9 @@ class Surveyor:
         contents = found.contents
         self._progress.listed(found.path, len(contents.pages))
         for name in contents.excluded_folders:
-            self._exclude(found.watch, layout.join(found.path, name))
+            path = layout.join(found.path, name)
+            if path not in self._roots:
+                self._exclude(found.watch, path)
         if not contents.pages:
             self._without_pages(found)
         elif layout.is_loose(contents):
@@ -167,7 +173,7 @@ class Surveyor:
         with self._lock:
             self._survey.failed.append(found.path)
             self._survey.problems.append(
-                Problem("listing_failed", error.message, error.fix, found.path, error.retryable)
+                Problem("listing_failed", _about(found.path, error.message), error.fix, found.path, error.retryable)
             )
         volume = keys.volume_id(found.path)
         if volume in self._inventory.volumes:
@@ -250,14 +256,20 @@ class Surveyor:
             fresh=folder.fresh or not self._write,  # a plan shows what a run would find
             may_refresh=folder.may_refresh,
         )
-        if head is None or head.revision != revision or history.ambiguous:
-            self._append(sighting, head, pages)
+        if head is None or head.revision != revision or history.ambiguous or self._is_spoilt(sighting, history, head):
+            self._append(sighting, history.next_seq, pages)
         self._protect(sighting, watch, pages)
         self._retain(sighting, pages)
         self._add(sighting)
 
-    def _append(self, sighting: Sighting, head: ManifestMark | None, pages: tuple[Page, ...]) -> None:
-        seq = head.seq + 1 if head else 1
+    def _is_spoilt(self, sighting: Sighting, history: History, head: ManifestMark) -> bool:
+        """Whether an equal manifest must be written anew: it is damaged, or is dated by a clock that ran ahead."""
+        if self._is_bound(sighting.path, history, head):
+            return False
+        ahead = head.created > self._clock.now() + _CLOCK_TOLERANCE
+        return ahead or self._recorded(sighting.volume, head) is None
+
+    def _append(self, sighting: Sighting, seq: int, pages: tuple[Page, ...]) -> None:
         revision = sighting.revision or ""
         mark = ManifestMark(seq, revision, keys.library_digest(sighting.key), self._clock.now())
         sighting.planned = mark
@@ -293,7 +305,7 @@ class Surveyor:
         newest = sighting.planned or history.head
         if newest is None or history.epochs(newest):
             return
-        book = self._inventory.books.get(newest.key_digest)
+        book = self._inventory.book(newest.key_digest, history)
         view = look_at_shelf(sighting.volume, history, book, self._library.head)
         if view.bound_revision == sighting.revision:
             return
@@ -400,3 +412,8 @@ def _above(path: str) -> Iterator[str]:
     while path != "/":
         path = path.rpartition("/")[0] or "/"
         yield path
+
+
+def _about(path: str, message: str) -> str:
+    """The message, with the folder that it is about."""
+    return message if path in message else f"{path}: {message}"

@@ -59,7 +59,7 @@ class Verify:
     def check(self, inventory: Inventory, named: Named) -> Checked:
         """Check one book."""
         history = inventory.history(named.volume)
-        book = inventory.books.get(keys.library_digest(named.key))
+        book = inventory.book(keys.library_digest(named.key), history)
         if book is None:
             return self._wrong(named, 0, "removed", "the book is not in the library", "put it back")
         mark = history.receipt_for(book.version)

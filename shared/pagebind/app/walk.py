@@ -13,18 +13,23 @@ from pagebind.errors import ListingFailed, PagebindError, RefreshRefused, Server
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from pagebind.core.model import Item
     from pagebind.core.watch import Watch
     from pagebind.ports.source import Source
 
 _UNREACHABLE = 8
-"""So many folders in a row that the server does not answer at all for end the walk: it is down, not one drive."""
+"""After so many folders in a row without an answer it is looked whether the server itself is down, or one drive."""
+
+_DEEPEST = 64
+"""Folders below each other, from the walk's start. Deeper ones lie in themselves: by an alias, or by a link."""
 
 
 class Start(NamedTuple):
-    """Where a walk begins: a folder in a subscription."""
+    """A folder to be listed, in a subscription. ``above``: what the folders that lead to it look like."""
 
     watch: Watch
     path: str
+    above: tuple[int, ...] = ()
 
 
 class Folder(NamedTuple):
@@ -35,6 +40,7 @@ class Folder(NamedTuple):
     contents: layout.Contents
     fresh: bool
     may_refresh: bool
+    below: tuple[Start, ...] = ()
 
 
 class Unlisted(NamedTuple):
@@ -53,7 +59,7 @@ class Walk:
 
     Args:
         source: the server.
-        starts: where to begin; none may lie below another.
+        starts: where to begin; one below another is walked by itself.
         wants_fresh: says of a path whether its listing should not come from the cache.
         look: is called with each result, in the thread that listed it; what it returns is what the walk yields.
         concurrency: listings under way at once.
@@ -70,6 +76,7 @@ class Walk:
     ) -> None:
         self._source = source
         self._starts = starts
+        self._begins = {start.path for start in starts}
         self._wants_fresh = wants_fresh
         self._look = look
         self._concurrency = concurrency
@@ -119,7 +126,7 @@ class Walk:
             try:
                 found = self._list(start)
                 self._look(found)
-                self._done.put((self._below(found), None))
+                self._done.put((found.below if isinstance(found, Folder) else (), None))
             except BaseException as error:  # noqa: BLE001  handed to the walking thread, which raises it
                 self._over = True  # here, not by who raises it: nothing more is asked meanwhile
                 self._done.put(((), error))
@@ -130,7 +137,9 @@ class Walk:
         except ServerUnreachable as error:
             self._silent += 1
             if self._silent >= _UNREACHABLE:
-                raise
+                if not self._source.answers():
+                    raise
+                self._silent = 0
             return Unlisted(start.watch, start.path, error)
         except ListingFailed as error:
             return Unlisted(start.watch, start.path, error)
@@ -151,22 +160,39 @@ class Walk:
             items = self._source.list(path, password=password)
         excluded = partial(watch.leaves_out, path) if watch.excluded is not None else None
         contents = layout.sort_out(items, excluded)
-        return Folder(watch, path, contents, fresh, watch.path not in self._no_refresh)
+        below = self._below(start, contents, items) if contents.folders else ()
+        return Folder(watch, path, contents, fresh, watch.path not in self._no_refresh, below)
 
-    @staticmethod
-    def _below(found: Found) -> list[Start]:
-        if isinstance(found, Unlisted):
-            return []
-        return [Start(found.watch, layout.join(found.path, name)) for name in found.contents.folders]
+    def _below(self, start: Start, contents: layout.Contents, items: Sequence[Item]) -> tuple[Start, ...]:
+        """The folders to be listed next. What another subscription begins with is walked for that one.
+
+        Raises:
+            ListingFailed: the folder lies in itself.
+        """
+        look = hash(frozenset((item.name, item.is_dir, item.size, item.modified) for item in items))
+        if look in start.above or len(start.above) >= _DEEPEST:
+            raise ListingFailed(
+                f"{start.path} seems to lie in itself",
+                fix="leave the folder that leads back out by `exclude`",
+                path=start.path,
+            )
+        above = (*start.above, look)
+        paths = [layout.join(start.path, name) for name in contents.folders]
+        return tuple(Start(start.watch, path, above) for path in paths if path not in self._begins)
 
 
 def starts(watches: Sequence[Watch], paths: Sequence[str]) -> Iterator[Start]:
-    """Where to begin: the subscriptions, or the wanted paths inside them; what lies below another one is left out.
+    """Where to begin: at the subscriptions, or at the wanted paths inside them.
 
-    A folder that two subscriptions cover is walked for the one with the longer path.
+    A folder that two subscriptions cover belongs to the one with the longer path: each has a start of its own.
     """
-    wanted = sorted(set(paths or [watch.path for watch in watches]))
+    begins = {watch.path: watch for watch in watches}
+    wanted = sorted(set(paths or begins))
     for path in wanted:
-        if not any(other != path and layout.is_below(path, other) for other in wanted):
-            covering = [watch for watch in watches if layout.is_below(path, watch.path)]
-            yield Start(max(covering, key=lambda watch: len(watch.path)), path)
+        if path not in begins and any(other != path and layout.is_below(path, other) for other in wanted):
+            continue
+        covering = [watch for watch in watches if layout.is_below(path, watch.path)]
+        yield Start(max(covering, key=lambda watch: len(watch.path)), path)
+    for path in sorted(begins.keys() - set(wanted)):
+        if any(layout.is_below(path, other) for other in wanted):
+            yield Start(begins[path], path)

@@ -42,6 +42,14 @@ class History:
         return next((mark for mark in marks if mark.revision in sent), marks[0] if marks else None)
 
     @property
+    def next_seq(self) -> int:
+        """The seq of the next manifest: above all that was ever given, also where a manifest has been lost."""
+        given = [mark.seq for mark in self.manifests]
+        given += [mark.seq for mark in self.sent]
+        given += [mark.seq for mark in self.receipts]
+        return 1 + max(given, default=0)
+
+    @property
     def ambiguous(self) -> bool:
         """Whether the newest seq stands twice and neither was sent: then neither settles."""
         head = self.head

@@ -131,6 +131,12 @@ def run_key(now: float, nonce: str) -> str:
     return f"{RUNS}{_LAST_MILLISECOND - int(now * 1000):013d}.{nonce}.json"
 
 
+def run_time(key: str) -> float:
+    """When the poll of this record ended, in seconds since the epoch; 0 for another kind of object."""
+    inverted = key.removeprefix(RUNS).partition(".")[0]
+    return (_LAST_MILLISECOND - int(inverted)) / 1000 if inverted.isdigit() else 0.0
+
+
 def volume_of(key: str) -> str:
     """The volume in the second place of a key of work; empty where there is none."""
     parts = key.split("/", 2)

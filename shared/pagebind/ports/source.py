@@ -64,6 +64,10 @@ class Source(Protocol):
         """Which server this is. Raises: ServerUnreachable."""
         ...
 
+    def answers(self) -> bool:
+        """Whether the server itself answers now: then what just failed is a drive or a file behind it."""
+        ...
+
     def account(self) -> Account:
         """Who we are there. Raises: AuthRefused, ServerUnreachable."""
         ...

@@ -88,6 +88,14 @@ class AlistSource:
         """See `Source.server`."""
         return self._server.get()
 
+    def answers(self) -> bool:
+        """See `Source.answers`."""
+        try:
+            self._api.anonymously(api.SETTINGS)
+        except Refusal:
+            return False
+        return True
+
     def account(self) -> Account:
         """See `Source.account`."""
         return self._account.get()
