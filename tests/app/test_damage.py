@@ -74,7 +74,7 @@ def test_a_manifest_from_a_clock_that_ran_ahead_is_written_anew(two: World) -> N
     os.utime(manifest_of(two, PATH), (ahead, ahead))
 
     assert two.poll().of(PATH).report().seq == 2
-    two.clock.advance(600.0)
+    two.clock.advance(601.0)
     assert two.poll().of(PATH).verdict.action is Action.FETCH
 
 
