@@ -20,6 +20,7 @@
         ├── ConditionFailed     the key exists, or holds another version              store
         ├── PartDamaged         a stored part is not what was recorded                store
         └── StoreUnavailable    full, read-only, forbidden, out of reach              store
+            └── KeyRefused      not this key: something else is in its way            store
 
 Each class has a ``code`` (the contract of ``--json``) and knows by ``retryable`` whether the same call, made again
 later, can succeed without anybody doing anything. ``message`` says in one line what is wrong, ``fix`` what to do.
@@ -47,11 +48,16 @@ class PagebindError(Exception):
     def __init__(
         self, message: str, *, fix: str = "", path: str | None = None, retry_after: float | None = None
     ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.fix = fix
+        self.message = _on_one_line(message)
+        self.fix = _on_one_line(fix)
+        super().__init__(self.message)
         self.path = path
         self.retry_after = retry_after
+
+
+def _on_one_line(text: str) -> str:
+    """The text with control characters, which names on servers may hold, written as escapes."""
+    return text if text.isprintable() else "".join(c if c >= " " else repr(c)[1:-1] for c in text)
 
 
 class UsageError(PagebindError):
@@ -143,3 +149,9 @@ class StoreUnavailable(StoreError):
     """The store cannot do this now: full, read-only, forbidden, not there."""
 
     retryable = True
+
+
+class KeyRefused(StoreUnavailable):
+    """The store cannot do this with this one key: another kind of file stands there, or its name will not do."""
+
+    retryable = False

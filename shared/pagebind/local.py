@@ -14,7 +14,8 @@ from pagebind.app.finalize import Outcome as FinalizeOutcome
 from pagebind.app.poll import Poll, record_run, refetch_tasks
 from pagebind.app.report import VolumeReport, problem_of
 from pagebind.core.planner import Action, Problem, State
-from pagebind.errors import PagebindError, StoreError
+from pagebind.core.wording import counted
+from pagebind.errors import KeyRefused, PagebindError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +135,11 @@ class Runner:
             clock.wait(max(1.0, min(settles) - clock.now()))
 
     def _handle_fetch(self, task: FetchTask, last_attempt: bool) -> None:
-        fetched = self._fetch(task, last_attempt=last_attempt)
+        try:
+            fetched = self._fetch(task, last_attempt=last_attempt)
+        except KeyRefused as error:
+            self._note(f"{task.volume}/{task.page}", problem_of(error))
+            return
         with self._tally:
             if fetched.outcome is Outcome.STAGED:
                 self.result.pages_fetched += 1
@@ -145,7 +150,11 @@ class Runner:
         self._parts.progress.fetched(task.size if fetched.outcome is Outcome.STAGED else 0)
 
     def _handle_finalize(self, task: FinalizeTask) -> None:
-        finalized = self._finalize(task)
+        try:
+            finalized = self._finalize(task)
+        except KeyRefused as error:
+            self._note(f"{task.volume}/", problem_of(error))
+            return
         if finalized.outcome is FinalizeOutcome.BOUND:
             with self._tally:
                 self._bound[task.volume] = finalized.pages
@@ -153,12 +162,12 @@ class Runner:
         elif finalized.refetch and task.attempt < _REFETCHES:
             self._refetch(task, finalized)
         elif finalized.refetch:
-            with self._tally:
-                self._failures[f"{task.volume}/"] = Problem(
-                    "store",
-                    f"{finalized.key}: staged pages are damaged again and again",
-                    "check the disk that holds the store",
-                )
+            message = f"{finalized.key}: staged pages are damaged again and again"
+            self._note(f"{task.volume}/", Problem("store", message, "check the disk that holds the store"))
+
+    def _note(self, what: str, problem: Problem) -> None:
+        with self._tally:
+            self._failures[what] = problem
 
     def _refetch(self, task: FinalizeTask, finalized: Finalized) -> None:
         self._parts.progress.planned(len(finalized.refetch), sum(page.size for page in finalized.refetch))
@@ -182,7 +191,7 @@ class Runner:
         unlisted = self._poll.survey.problems if self._poll else ()
         found = [
             *([problem_of(error)] if error else ()),
-            *(problem for problem in unlisted if not error or problem.message != error.message),
+            *(problem for problem in unlisted if not error or not problem.message.endswith(error.message)),
             *self._failures.values(),
             *(a.verdict.problem for a in self._assessments if a.verdict.problem),
         ]
@@ -194,7 +203,7 @@ class Runner:
         for assessment in self._assessments:
             report = assessment.report()
             if report.problem is None and report.state is State.FETCHING:
-                report = report._replace(problem=failed.get(report.volume))
+                report = _with_failure(report, failed.get(report.volume))
             self._list_for(report).append(report)
         result.problems = self._problems()
         result.pages_reused = sum(max(0, pages - self._fetched[volume]) for volume, pages in self._bound.items())
@@ -209,3 +218,11 @@ class Runner:
                 return self.result.held
             case _:
                 return self.result.waiting
+
+
+def _with_failure(report: VolumeReport, problem: Problem | None) -> VolumeReport:
+    """A volume of which something failed in this run."""
+    if problem is None:
+        return report
+    missing = counted(report.pages - report.staged, "page")
+    return report._replace(problem=problem, reason=f"{missing} missing: the next run tries again")

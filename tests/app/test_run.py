@@ -90,11 +90,37 @@ def test_a_passing_fault_is_overcome(filled: World) -> None:
 
 def test_a_server_that_goes_down_ends_the_run(filled: World) -> None:
     filled.source.page_faults = {path: [ServerUnreachable("down")] for path in filled.source.files}
+    filled.source.answering = False
 
     result = filled.run()
 
     assert isinstance(result.error, ServerUnreachable)
     assert filled.names(keys.FAILURES) == []
+
+
+def test_one_page_that_never_answers_fails_alone(filled: World) -> None:
+    filled.source.folder("/c/Series/Vol 2", "1.jpg")
+    filled.source.page_faults = {"/c/Series/Vol 2/1.jpg": [ServerUnreachable("504")]}
+
+    result = filled.run()
+
+    assert result.error is None
+    assert [volume.key for volume in result.bound] == [KEY]
+    assert [(problem.code, "504" in problem.message) for problem in result.problems] == [("page_failed", True)]
+    assert "the next run tries again" in result.waiting[0].reason
+    assert len(filled.names(keys.FAILURES)) == 1
+
+
+def test_what_stands_in_the_way_of_one_book_stops_no_other(filled: World) -> None:
+    filled.source.folder("/c/Z/Vol 2", "1.jpg")
+    (filled.root / "library").mkdir()
+    (filled.root / "library" / KEY.partition("/")[0]).write_bytes(b"a file where the series belongs")
+
+    result = filled.run()
+
+    assert result.error is None
+    assert [volume.path for volume in result.bound] == ["/c/Z/Vol 2"]
+    assert [problem.code for problem in result.problems] == ["store"]
 
 
 def test_waiting_lets_a_folder_settle(filled: World) -> None:

@@ -223,7 +223,7 @@ class TestLibrary:
 
     def test_a_library_that_vanished_is_not_taken_for_an_empty_one(self, library: FolderStore) -> None:
         assert list(library.list()) == []
-        library.put("b.cbz", b"book")
+        library.put("b.cbz", b"book", metadata={"volume": "b"})
         shutil.rmtree(library.root)
         calls: list[Callable[[], object]] = [
             lambda: list(library.list()),

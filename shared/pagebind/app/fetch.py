@@ -25,7 +25,7 @@ from pagebind.core import image_kind, keys
 from pagebind.core.entry import EntryFacts
 from pagebind.core.keys import FailureMark
 from pagebind.core.zip_layout import local_header
-from pagebind.errors import ConditionFailed, PageFailed, PageWrong, SourceError
+from pagebind.errors import ConditionFailed, PageCut, PageFailed, PageWrong, ServerUnreachable, SourceError
 from pagebind.ports.source import Download, Source
 from pagebind.ports.store import ABSENT, Store, StoredPart
 
@@ -116,18 +116,18 @@ class Fetch:
 
         Raises:
             PageFailed: this time; try again (not at the last attempt).
-            ServerUnreachable, AuthRefused, StoreError: not the page's fault, never recorded as its failure.
+            ServerUnreachable: also at the last attempt, if the server answers nothing else either.
+            AuthRefused, StoreError: not the page's fault, never recorded as its failure.
         """
         begun = time.perf_counter()
         if repetition and self._work.head(keys.entry_key(task.volume, task.page)) is not None:
             return Fetched(Outcome.DUPLICATE)
         try:
             outcome = self._stage(task)
-        except PageFailed as error:
+        except (PageFailed, ServerUnreachable) as error:
             if not last_attempt:
                 raise
-            self._record(task, error)
-            return Fetched(Outcome.FAILED, error)
+            return self._give_up(task, error)
         log.info(
             "page %s",
             outcome.value,
@@ -235,6 +235,15 @@ class Fetch:
     def _facts(task: FetchTask, body: _Body, crc32c: int) -> EntryFacts:
         width, height = _dimensions(body.head)
         return EntryFacts(task.page, body.crc32, body.size, crc32c, width, height)
+
+    def _give_up(self, task: FetchTask, error: PageFailed | ServerUnreachable) -> Fetched:
+        """Record the failure, unless it is the server that has gone: then no page is to blame."""
+        if isinstance(error, PageCut | ServerUnreachable) and not self._source.answers():
+            raise ServerUnreachable(error.message, fix=error.fix) from error
+        if isinstance(error, ServerUnreachable):
+            error = PageFailed(f"{task.path}: {error.message}", fix=error.fix, path=task.path)
+        self._record(task, error)
+        return Fetched(Outcome.FAILED, error)
 
     def _record(self, task: FetchTask, error: SourceError) -> None:
         mark = FailureMark(task.page, task.seq, task.epoch)

@@ -66,4 +66,5 @@ def rfc3339(instant: float | None) -> str | None:
 
 def problem_of(error: PagebindError) -> Problem:
     """The problem that an error is."""
-    return Problem(error.code, error.message, error.fix, error.path, error.retryable)
+    fix = error.fix or ("the next run tries again; if this stays, look at the server" if error.retryable else "")
+    return Problem(error.code, error.message, fix, error.path, error.retryable)

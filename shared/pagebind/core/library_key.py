@@ -38,6 +38,8 @@ def safe_part(text: str, *, suffix: str = "") -> str:
     clean = _cut(clean, room)
     if not suffix:
         clean = re.sub(r"[. ]+$", lambda dots: "_" * len(dots[0]), clean)
+    if clean.startswith("."):  # hidden from readers
+        clean = f"_{clean[1:]}"
     if _RESERVED.match(clean):
         clean = f"_{_cut(clean, room - 1)}"
     return (clean or "_") + suffix

@@ -102,6 +102,10 @@ def test_one_name_twice_in_a_drive_is_taken_once() -> None:
     assert [(entry.name, entry.size) for entry in found] == [("a", 1), ("b", 2)]
 
 
+def test_one_name_twice_on_different_pages_is_taken_once() -> None:
+    assert listed(pages_of([*names(250), "0001.jpg"])) == names(250)
+
+
 def test_an_endless_folder_ends() -> None:
     asked = 0
 

@@ -25,6 +25,8 @@ class _Reading:
     count: int = 0
     totals: tuple[int | None, int | None] = (None, None)
     steady: bool = True
+    given: int = 0
+    barren: bool = False
 
     def add(self, data: ListData, *, first: bool) -> bool:
         """Take one page in; whether it brought anything."""
@@ -34,6 +36,8 @@ class _Reading:
         self.steady = first or (self.steady and totals == self.totals and len(new) == len(content))
         self.totals = totals
         self.count += len(new)
+        self.given += len(content)
+        self.barren = self.barren or (bool(content) and not new)
         for item in new:
             self.items.setdefault(item.name, item)
         return bool(new)
@@ -41,6 +45,18 @@ class _Reading:
     @property
     def whole(self) -> bool:
         return self.steady and (self.totals[0] is None or self.count in self.totals)
+
+    def repeats(self, earlier: _Reading) -> bool:
+        """Whether both readings gave all entries, and the same names: then the drive has some names several times.
+
+        A page that brought nothing new is another thing: a server that gives one page again and again.
+        """
+        return (
+            not self.barren
+            and self.given in self.totals
+            and self.totals == earlier.totals
+            and self.items.keys() == earlier.items.keys()
+        )
 
     @property
     def reached(self) -> bool:
@@ -51,17 +67,17 @@ def list_folder(ask: Callable[[int, bool], ListData], path: str, *, refresh: boo
     """Everything in the folder, each name once, by asking ``ask(page, refresh)`` for pages from 1 on.
 
     Pages are trusted only if the total stood still, no name came back on a later page, and as many came as the total
-    says; else the folder is read once more, without ``refresh``. A drive may hold one name several times: the first is
-    taken, as the server does. Entries that no path can name (empty, ``.``, ``..``, with ``/`` or NUL) are left out;
-    a negative size, which stands for an unknown one, is 0.
+    says; else the folder is read once more, without ``refresh``, and counts if it reads the same. A drive may hold one
+    name several times: the first is taken, as the server does. Entries that no path can name (empty, ``.``, ``..``,
+    with ``/`` or NUL) are left out; a negative size, which stands for an unknown one, is 0.
 
     Raises:
         ListingFailed: both readings were contradictory.
     """
-    reading = _read(ask, path, refresh=refresh)
+    reading = earlier = _read(ask, path, refresh=refresh)
     if not reading.whole:
         reading = _read(ask, path, refresh=False)
-    if not reading.whole:
+    if not reading.whole and not reading.repeats(earlier):
         raise ListingFailed(
             f"cannot list {path}: the server says that it holds {reading.totals[0]} entries, and gave {reading.count}",
             fix="the folder may be changing: wait; if this stays, look at the drive behind it",

@@ -30,8 +30,8 @@ class BookRecords:
         self._work = work
 
     def any(self) -> bool:
-        """Whether a book was ever published."""
-        return next(self._work.list(keys.BOOK_RECORDS), None) is not None
+        """Whether a book was ever published; what was written without metadata, to try the folder, is none."""
+        return any(self._read(info.key) for info in self._work.list(keys.BOOK_RECORDS))
 
     def write(self, key: str, version: str, metadata: Mapping[str, str]) -> bool:
         """Record a version durably; False if it has a record already. Raises: StoreUnavailable."""
@@ -44,8 +44,11 @@ class BookRecords:
 
     def metadata(self, key: str, version: str) -> dict[str, str] | None:
         """As recorded; None where there is no record, empty where it is damaged. Raises: StoreUnavailable."""
+        return self._read(_record_key(key, version))
+
+    def _read(self, record_key: str) -> dict[str, str] | None:
         try:
-            record = self._work.get(_record_key(key, version))
+            record = self._work.get(record_key)
         except KeyMissing:
             return None
         with suppress(ValueError, KeyError, TypeError):

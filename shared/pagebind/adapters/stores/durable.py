@@ -7,7 +7,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal, Self
 
-from pagebind.errors import StoreUnavailable
+from pagebind.errors import KeyRefused, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,15 +36,19 @@ def _in_plain_words(error: OSError, place: Path, doing: Literal["read", "write"]
     match error.errno:
         case code if code in _FULL:
             message, fix = f"{place} is full ({reason})", "free some space there and run it again"
+        case code if code in _FORBIDDEN and doing == "write" and os.access(place, os.W_OK | os.X_OK):
+            message = f"{error.filename2 or error.filename or place} is not writable ({reason})"
+            return KeyRefused(message, fix="let the user who runs this write there", path=str(place))
         case code if code in _FORBIDDEN and doing == "write":
             message, fix = f"{place} is not writable ({reason})", "let the user who runs this write there"
         case code if code in _FORBIDDEN:
             message, fix = f"{place} may not be read ({reason})", "let the user who runs this read it"
         case errno.ENAMETOOLONG:
-            message, fix = f"a name is too long for the file system of {place}", "choose shorter names"
+            message = f"a name is too long for the file system of {place}"
+            return KeyRefused(message, fix="choose shorter names", path=str(place))
         case errno.ENOTDIR | errno.EISDIR | errno.EEXIST | errno.ENOTEMPTY:
             message = f"file and folder are in each other's way at {error.filename2 or error.filename or place}"
-            fix = "move what stands there away"
+            return KeyRefused(message, fix="move what stands there away", path=str(place))
         case errno.EXDEV:
             message = f"{error.filename2 or place} lies on another file system than the folder {place}"
             fix = "let all of the folder be one file system, without links or mounts inside"

@@ -35,8 +35,8 @@ from pagebind.adapters.stores.durable import (
     sync_folder,
 )
 from pagebind.adapters.stores.run_lock import RUN_LOCK, Exclusive
-from pagebind.errors import ConditionFailed, KeyMissing, PartDamaged, StoreError, StoreUnavailable
-from pagebind.ports.store import ABSENT, Absent, Condition, ObjectInfo, Part, StoredPart, Version
+from pagebind.errors import ConditionFailed, KeyMissing, KeyRefused, PartDamaged, StoreUnavailable
+from pagebind.ports.store import Absent, Condition, ObjectInfo, Part, StoredPart, Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -140,7 +140,7 @@ class FolderStore:
         self, part: PartFile, key: str, target: Path, condition: Condition | None, metadata: Mapping[str, str]
     ) -> os.stat_result:
         with speaking_plainly(self.root, "write"):
-            if self._work is None and condition == ABSENT:
+            if self._work is None and isinstance(condition, Absent):
                 found = self._seal(part, 0, lambda _found: True)
                 self._place_new(part, key, target)
                 return found
@@ -164,7 +164,7 @@ class FolderStore:
 
         found = self._seal(part, max(old, self._latest_recorded(key)), accept)
         try:
-            if condition == ABSENT:
+            if isinstance(condition, Absent):
                 self._place_new(part, key, target)
             else:
                 self._in_folder(target.parent, lambda: part.path.replace(target))
@@ -426,7 +426,7 @@ class FolderStore:
 
     def _path(self, key: str) -> Path:
         if not _is_key(key) or self._is_ours(key.partition("/")[0]):
-            raise StoreError(f"{key!r} is no key", path=key)
+            raise KeyRefused(f"{key!r} is no key", fix="give the folder or file on the server another name", path=key)
         return self.root / unicodedata.normalize("NFC", key)
 
     def _is_ours(self, name: str) -> bool:
