@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _ROUNDS = 15
+_LIMIT = 1.3
+_LIMIT_OF_ALL = 1.4
+"""For the command, the wiring and three use cases at once, which nothing promises but a person waits for."""
 _WIRED = (
     "pagebind.config",
     "pagebind.wiring",
@@ -23,10 +26,11 @@ _WIRED = (
     "pagebind.adapters.stores.folder",
     "pagebind.adapters.dispatch.local",
 )
+_ALL = "the command's `run`, all of it"
 _STARTED = ("pagebind.cli.main", "pagebind.cli.session")
 _CASES: dict[str, tuple[str, ...]] = {
     "the command": _STARTED,
-    "the command's `run`, all of it": (*_STARTED, "pagebind.cli.run", *_WIRED, "pagebind.local"),
+    _ALL: (*_STARTED, "pagebind.cli.run", *_WIRED, "pagebind.local"),
     **{
         f"`{name}` as wired": (*_WIRED, f"pagebind.app.{name}")
         for name in ("poll", "fetch", "finalize", "plan", "status", "verify", "doctor")
@@ -60,7 +64,8 @@ def imports() -> Iterator[Result]:
         theirs = statistics.median(first for first, _ in times)
         ratio = statistics.median((first + then) / first for first, then in times)
         detail = f"libraries {theirs * 1000:.0f} ms; median of {_ROUNDS}"
-        yield Result(f"import of {what}: time of its libraries", ratio, 1.3, " times", detail)
+        limit = _LIMIT_OF_ALL if what == _ALL else _LIMIT
+        yield Result(f"import of {what}: time of its libraries", ratio, limit, " times", detail)
 
 
 def _time(libraries: Sequence[str], modules: Sequence[str]) -> tuple[float, float]:
