@@ -144,6 +144,17 @@ def test_a_folder_that_lies_in_itself_ends_somewhere(world: World) -> None:
     assert "lie in itself" in polled.poll.survey.problems[0].message
 
 
+def test_a_listing_that_differs_in_times_alone_is_told_so(world: World) -> None:
+    world.source.folder("/c/A", "1.jpg")
+    world.poll()
+    world.source.add("/c/A/1.jpg", modified="2025-05-05T05:05:05Z")
+
+    verdict = world.poll().of("/c/A").verdict
+
+    assert verdict.action is Action.SETTLE
+    assert "other times or hashes than before" in verdict.reason
+
+
 # -- what cannot be seen
 
 

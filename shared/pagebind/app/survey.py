@@ -199,66 +199,51 @@ class Surveyor:
         self._ignore(watch, path, "left out by `exclude`")
 
     def _remember(self, watch: Watch, path: str, seen: Seen, why: str) -> None:
-        name = layout.name_volume(watch.path, path)
+        """Note a volume that is not observed: as its newest manifest has it, if there is one."""
         volume = keys.volume_id(path)
-        sighting = Sighting(
-            volume,
-            path,
-            watch.path,
-            self._key_of(watch, path, name),
-            name.series,
-            name.volume,
-            seen=seen,
-            why=why,
-        )
         head = self._inventory.history(volume).head
-        if head is not None:
-            pages = self._recorded_pages(volume, head)
-            sighting.revision, sighting.pages, sighting.size = head.revision, len(pages), sum(p.size for p in pages)
+        recorded = self._recorded(volume, head) if head else None
+        if recorded is not None:
+            self._add(remembered(recorded, seen, why))
+            return
+        sighting = self._named(watch, path)
+        sighting.seen, sighting.why = seen, why
         self._add(sighting)
+
+    def _named(self, watch: Watch, path: str) -> Sighting:
+        """A volume by its names alone. The first manifest has fixed its key, else the settings give it."""
+        volume = keys.volume_id(path)
+        name = layout.name_volume(watch.path, path)
+        key = library_key(watch.template, name.series, name.volume)
+        head = self._inventory.history(volume).head
+        if head is not None and keys.library_digest(key) != head.key_digest:
+            recorded = self._recorded(volume, head)
+            key = recorded.key if recorded else key
+        return Sighting(volume, path, watch.path, key, name.series, name.volume)
 
     def _add(self, sighting: Sighting) -> None:
         with self._lock:
             self._survey.sightings[sighting.volume] = sighting
 
-    def _key_of(self, watch: Watch, path: str, name: layout.Name) -> str:
-        """The key that the settings give, unless the first manifest has fixed another."""
-        key = library_key(watch.template, name.series, name.volume)
-        volume = keys.volume_id(path)
-        head = self._inventory.history(volume).head
-        if head is None or keys.library_digest(key) == head.key_digest:
-            return key
-        recorded = self._recorded(volume, head)
-        return recorded.key if recorded else key
-
     def _observe(self, folder: Folder) -> None:
         """Turn a folder with pages into a sighting, and record its listing if it is new."""
-        path, watch = folder.path, folder.watch
-        volume = keys.volume_id(path)
-        name = layout.name_volume(watch.path, path)
-        history = self._inventory.history(volume)
+        sighting = self._named(folder.watch, folder.path)
+        history = self._inventory.history(sighting.volume)
         head = history.head
         pages = manifests.pages_of(folder.contents.pages)
         revision = manifests.revision_of(pages)
         if head is not None and revision != head.revision:
-            pages = manifests.keep_identities(pages, self._recorded_pages(volume, head))
+            before = self._recorded_pages(sighting.volume, head)
+            pages = manifests.keep_identities(pages, before)
             revision = manifests.revision_of(pages)
-        sighting = Sighting(
-            volume,
-            path,
-            watch.path,
-            self._key_of(watch, path, name),
-            name.series,
-            name.volume,
-            revision=revision,
-            pages=len(pages),
-            size=sum(page.size for page in pages),
-            fresh=folder.fresh or not self._write,  # a plan shows what a run would find
-            may_refresh=folder.may_refresh,
-        )
+            if revision != head.revision and _look_alike(pages, before):
+                sighting.why = "waits to settle: the same names and sizes, but other times or hashes than before"
+        sighting.revision, sighting.pages, sighting.size = revision, len(pages), sum(page.size for page in pages)
+        sighting.fresh = folder.fresh or not self._write  # a plan shows what a run would find
+        sighting.may_refresh = folder.may_refresh
         if head is None or head.revision != revision or history.ambiguous or self._is_spoilt(sighting, history, head):
             self._append(sighting, history.next_seq, pages)
-        self._protect(sighting, watch, pages)
+        self._protect(sighting, folder.watch, pages)
         self._retain(sighting, pages)
         self._add(sighting)
 
@@ -412,6 +397,11 @@ def _above(path: str) -> Iterator[str]:
     while path != "/":
         path = path.rpartition("/")[0] or "/"
         yield path
+
+
+def _look_alike(pages: Sequence[Page], before: Sequence[Page]) -> bool:
+    """Whether only times or hashes tell two listings apart, as on drives that make times up."""
+    return [(page.name, page.size) for page in pages] == [(page.name, page.size) for page in before]
 
 
 def _about(path: str, message: str) -> str:

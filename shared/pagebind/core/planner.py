@@ -244,7 +244,7 @@ def _unsent(facts: Facts, policy: Policy, now: float, head: ManifestMark) -> Ver
     settled = policy.settle <= 0 or (now >= settles_at and (facts.fresh or not facts.may_refresh))
     if settled:
         return Verdict(State.WAITING, Action.FETCH, "settled", settles_at=settles_at)
-    return Verdict(State.WAITING, Action.SETTLE, "waits to settle", settles_at=settles_at)
+    return Verdict(State.WAITING, Action.SETTLE, facts.why or "waits to settle", settles_at=settles_at)
 
 
 def _sent(facts: Facts, policy: Policy, now: float, head: ManifestMark) -> Verdict:
