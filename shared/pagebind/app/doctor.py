@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.core import layout
@@ -146,7 +145,7 @@ def _first_page(source: Source, watch: Watch) -> Download | None:
         folder = folders.pop(0)
         contents = layout.sort_out(
             source.list(folder, password=watch.password()),
-            partial(watch.leaves_out, folder),
+            watch.filter_in(folder),
         )
         if contents.pages:
             item = contents.pages[0]

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 _Mark = TypeVar("_Mark")
 
+_PREFIXES = (keys.MANIFESTS, keys.SENT, keys.STAGING, keys.FAILURES, keys.DONE)
+"""What a history is made of."""
+
+CLOCK_TOLERANCE = 86400.0
+"""Seconds by which the clocks of a store and of this machine may differ."""
+
 
 class Inventory(NamedTuple):
     """All volumes' histories and the library's objects by the digest of their keys, at one moment.
@@ -67,7 +73,7 @@ class ShelfView(NamedTuple):
 def take(work: Store, library: Store) -> Inventory:
     """List work and library: one listing per prefix, no object read."""
     volumes: dict[str, History] = {}
-    for prefix in (keys.MANIFESTS, keys.SENT, keys.STAGING, keys.FAILURES, keys.DONE):
+    for prefix in _PREFIXES:
         for info in work.list(prefix):
             volume = keys.volume_of(info.key)
             if volume:
@@ -81,7 +87,7 @@ def take(work: Store, library: Store) -> Inventory:
 def take_one(work: Store, volume: str) -> History:
     """One volume's history."""
     history = History()
-    for prefix in (keys.MANIFESTS, keys.SENT, keys.STAGING, keys.FAILURES, keys.DONE):
+    for prefix in _PREFIXES:
         for info in work.list(f"{prefix}{volume}/"):
             _note(history, prefix, info)
     return history

@@ -15,11 +15,11 @@ from pagebind.app import inventory as inventories
 from pagebind.app.assess import Assessment, Assessor
 from pagebind.app.inventory import load_manifest
 from pagebind.app.report import problem_of, rfc3339
-from pagebind.app.sighting import Sighting
+from pagebind.app.sighting import Sighting, remembered
 from pagebind.app.survey import Survey, Surveyor
 from pagebind.core import keys, layout
 from pagebind.core.keys import SentMark
-from pagebind.core.planner import Action, Policy, Problem, State
+from pagebind.core.planner import Action, Policy, Problem, Seen, State
 from pagebind.errors import ConditionFailed, ListingFailed, PagebindError, ServerUnreachable
 from pagebind.ports.dispatch import Dispatch, FetchTask, FinalizeTask
 from pagebind.ports.store import ABSENT, Store
@@ -242,7 +242,7 @@ def refetch_tasks(work: Store, task: FinalizeTask, pages: Sequence[Page]) -> lis
     if head is None:
         return []
     manifest = load_manifest(work, task.volume, head)
-    sighting = Sighting(task.volume, manifest.path, manifest.subscription, manifest.key)
+    sighting = remembered(manifest, Seen.UNKNOWN)
     return [_task(sighting, page, SentMark(task.seq, head.revision, task.epoch)) for page in pages]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pagebind.app import inventory as inventories
 from pagebind.app.assess import Assessor
-from pagebind.app.inventory import load_manifest
+from pagebind.app.inventory import CLOCK_TOLERANCE, load_manifest
 from pagebind.app.report import VolumeReport, problem_of
 from pagebind.app.sighting import Sighting, remembered
 from pagebind.core import keys
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from pagebind.ports.clock import Clock
     from pagebind.ports.store import Store
-
-_CLOCK_TOLERANCE = 86400.0
-"""Seconds by which a record may seem to lie in the future."""
 
 _ONLY_A_WALK_TELLS = (State.IGNORED, State.GONE, State.UNSUBSCRIBED)
 
@@ -41,7 +38,7 @@ def status(work: Store, library: Store, policy: Policy, clock: Clock) -> Status:
     What only a walk can tell (gone, ignored, shrunk) is taken from the record of the last run.
     """
     inventory = inventories.take(work, library)
-    last = last_run(work, clock.now() + _CLOCK_TOLERANCE)
+    last = last_run(work, clock.now() + CLOCK_TOLERANCE)
     told = {entry["volume"]: entry for entry in (last or {}).get("volumes", {}).values()}
     sightings: dict[str, Sighting] = {}
     damaged: list[Problem] = []

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from pagebind.app.inventory import Inventory, load_manifest, look_at_shelf
+from pagebind.app.inventory import CLOCK_TOLERANCE, Inventory, load_manifest, look_at_shelf
 from pagebind.app.report import problem_of
 from pagebind.app.sighting import Sighting, remembered
 from pagebind.app.walk import Folder, Found, Start, Unlisted, Walk, starts
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from pagebind.ports.source import Source
 
 log = logging.getLogger(__name__)
-
-_CLOCK_TOLERANCE = 86400.0
-"""Seconds by which the clocks of a store and of this machine may differ."""
 
 
 @dataclass(slots=True)
@@ -124,7 +121,7 @@ class Surveyor:
         """The pages of a volume once more, with fresh signs; None if they are no longer those of its manifest."""
         watch = self._watch(sighting.subscription)
         items = self._source.list(sighting.path, password=watch.password())
-        contents = layout.sort_out(items, lambda name, is_dir: watch.leaves_out(sighting.path, name, is_dir))
+        contents = layout.sort_out(items, watch.filter_in(sighting.path))
         pages = manifests.pages_of(contents.pages)
         head = self._inventory.history(sighting.volume).head
         if head is not None and manifests.revision_of(pages) != head.revision:
@@ -251,7 +248,7 @@ class Surveyor:
         """Whether an equal manifest must be written anew: it is damaged, or is dated by a clock that ran ahead."""
         if self._is_bound(sighting.path, history, head):
             return False
-        ahead = head.created > self._clock.now() + _CLOCK_TOLERANCE
+        ahead = head.created > self._clock.now() + CLOCK_TOLERANCE
         return ahead or self._recorded(sighting.volume, head) is None
 
     def _append(self, sighting: Sighting, seq: int, pages: tuple[Page, ...]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import threading
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.core import layout
@@ -61,7 +60,7 @@ class Walk:
         source: the server.
         starts: where to begin; one below another is walked by itself.
         wants_fresh: says of a path whether its listing should not come from the cache.
-        look: is called with each result, in the thread that listed it; what it returns is what the walk yields.
+        look: is called with each result, in the thread that listed it.
         concurrency: listings under way at once.
     """
 
@@ -158,8 +157,7 @@ class Walk:
                 fresh = False
         if not fresh:
             items = self._source.list(path, password=password)
-        excluded = partial(watch.leaves_out, path) if watch.excluded is not None else None
-        contents = layout.sort_out(items, excluded)
+        contents = layout.sort_out(items, watch.filter_in(path))
         below = self._below(start, contents, items) if contents.folders else ()
         return Folder(watch, path, contents, fresh, watch.path not in self._no_refresh, below)
 

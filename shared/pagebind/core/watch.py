@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +27,10 @@ class Watch(NamedTuple):
     excluded: Callable[[str, bool], bool] | None = None
     password: Callable[[], str] = str
     headers: Mapping[str, str] = MappingProxyType({})
+
+    def filter_in(self, folder: str) -> Callable[[str, bool], bool] | None:
+        """`leaves_out` for the names in one folder; None where there are no filters, so that nobody has to ask."""
+        return partial(self.leaves_out, folder) if self.excluded is not None else None
 
     def leaves_out(self, folder: str, name: str, is_dir: bool) -> bool:
         """Whether the filters leave out this name in this folder (a full server path)."""
