@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pagebind.core import keys
-from pagebind.core.keys import FailureMark, ManifestMark, SentMark
+from pagebind.core.keys import DecisionMark, FailureMark, ManifestMark, ReceiptMark, SentMark
 
 paths = st.lists(st.text(min_size=1, max_size=8).filter(lambda t: "/" not in t), min_size=1, max_size=4).map(
     lambda parts: "/" + "/".join(parts)
@@ -63,9 +63,11 @@ def test_marks_survive_their_keys(seq: int, epoch: int, created: float) -> None:
     assert keys.parse_manifest(keys.manifest_key("v", manifest), created) == manifest
     assert keys.parse_sent(keys.sent_key("v", sent), created) == sent
     assert keys.parse_failure(keys.failure_key("v", failure), created) == failure
-    receipt = keys.parse_receipt(keys.receipt_key("v", seq, "some/version"), created)
-    assert receipt is not None
-    assert (receipt.seq, receipt.version_digest, receipt.created) == (seq, keys.version_digest("some/version"), created)
+    receipt = ReceiptMark(seq, keys.version_digest("some/version"), epoch, created)
+    assert keys.parse_receipt(keys.receipt_key("v", receipt), created) == receipt
+    decision = DecisionMark(seq, "replace", keys.version_digest("some/version"), created)
+    assert keys.parse_decision(keys.decision_key("v", decision), created) == decision
+    assert keys.parse_decision(keys.decision_key("v", decision._replace(subject=""))) == DecisionMark(seq, "replace")
 
 
 @pytest.mark.parametrize("name", ["x", "x.json", "a.b.c.d", "1.r.json", "x.r.k.json", "1.2.3.4.5", ""])
@@ -74,7 +76,7 @@ def test_other_objects_are_no_marks(name: str) -> None:
 
     assert keys.parse_manifest(key) is None
     assert keys.parse_failure(key) is None
-    assert name == "1.r.json" or keys.parse_receipt(key) is None
+    assert keys.parse_receipt(key) is None
     assert keys.parse_sent(key) is None
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pagebind.core import layout
-from pagebind.core.layout import Name
+from pagebind.core.layout import Placed
 from pagebind.core.library_key import library_key
 from pagebind.core.model import Item
 
@@ -36,11 +36,11 @@ def listing(*names: str) -> list[Item]:
 def test_folders_to_keys(subscription: str, folder: str, key: str) -> None:
     name = layout.name_volume(subscription, folder)
 
-    assert library_key("{series}/{volume}.cbz", name.series, name.volume) == key
+    assert library_key("{series}/{volume}.cbz", name.series, name.name) == key
 
 
 def test_a_name_is_series_and_volume() -> None:
-    assert layout.name_volume("/c", "/c/Series/Volume") == Name("Series", "Volume")
+    assert layout.name_volume("/c", "/c/Series/Volume") == Placed("/c/Series/Volume", "Series", "Volume")
 
 
 @pytest.mark.parametrize(
@@ -64,18 +64,18 @@ def test_pictures_are_pages(name: str) -> None:
     assert [item.name for item in layout.sort_out(listing(name), None).pages] == [name]
 
 
-@pytest.mark.parametrize("name", ["1.txt", "ComicInfo.xml", "Thumbs.db", "._1.jpg", "1.jpg.part", "1", "jpg"])
+@pytest.mark.parametrize("name", ["1.txt", "comicinfo.xml", "Thumbs.db", "._1.jpg", "1.jpg.part", "1", "jpg"])
 def test_other_files_are_no_pages(name: str) -> None:
     contents = layout.sort_out(listing(name), None)
 
-    assert (contents.pages, contents.archives) == ((), 0)
+    assert (contents.pages, contents.archives) == ((), ())
 
 
 @pytest.mark.parametrize("name", ["1.cbz", "1.ZIP", "1.cbr", "1.rar", "1.7z", "1.pdf", "1.epub"])
-def test_archives_are_counted(name: str) -> None:
+def test_archives_are_told_apart(name: str) -> None:
     contents = layout.sort_out(listing(name), None)
 
-    assert (contents.pages, contents.archives) == ((), 1)
+    assert (contents.pages, [item.name for item in contents.archives]) == ((), [name])
 
 
 def test_junk_folders_are_not_entered() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pagebind.core import manifest
 from pagebind.core.manifest import Manifest, Page, keep_identities, lacking, pages_of, revision_of
-from pagebind.core.model import Item
+from pagebind.core.model import About, Item
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -198,14 +198,14 @@ def test_what_a_listing_lacks_is_judged_by_stem() -> None:
 
 @given(listing=listings, text=st.text())
 def test_a_manifest_survives(listing: list[Item], text: str) -> None:
-    one = Manifest("v", text, "/c", text, text, text, 3, "r", pages_of(listing))
+    one = Manifest("v", text, "/c", text, About(text, text), 3, "r", pages_of(listing))
 
     assert manifest.load(manifest.dump(one)) == one
 
 
 def test_a_manifest_holds_no_sign() -> None:
     content = manifest.dump(
-        Manifest("v", "/p", "/c", "k", "s", "t", 1, "r", pages_of([Item("1.jpg", 1, sign="open-sesame")]))
+        Manifest("v", "/p", "/c", "k", About("s", "t"), 1, "r", pages_of([Item("1.jpg", 1, sign="open-sesame")]))
     )
 
     assert b"sesame" not in content

@@ -16,6 +16,7 @@ from pagebind.app import inventory as inventories
 from pagebind.app.inventory import ShelfView, load_manifest, look_at_shelf
 from pagebind.core import comicinfo, crc32c, entry, keys, names, receipt, zip_layout
 from pagebind.core.entry import EntryFacts
+from pagebind.core.keys import ReceiptMark
 from pagebind.core.planner import Shelf
 from pagebind.core.receipt import BoundPage, Receipt
 from pagebind.errors import ConditionFailed, KeyMissing, PartDamaged, StoreUnavailable
@@ -218,7 +219,9 @@ class Finalize:
         )
         with suppress(ConditionFailed):  # another finalize of the same book wrote it
             self._work.put(
-                keys.receipt_key(manifest.volume, manifest.seq, version), receipt.dump(document), condition=ABSENT
+                keys.receipt_key(manifest.volume, ReceiptMark(manifest.seq, keys.version_digest(version))),
+                receipt.dump(document),
+                condition=ABSENT,
             )
 
     def _settle_bound(self, newest: Manifest, history: History, view: ShelfView, book: ObjectInfo | None) -> Finalized:
@@ -290,8 +293,8 @@ def _fits(page: Page, facts: EntryFacts, info: ObjectInfo) -> bool:
 def _layout(manifest: Manifest, staged: Sequence[_Staged]) -> tuple[list[Part], int, int]:
     """The book as parts, with its CRC-32C and size: the entries, then ComicInfo and the central directory in one."""
     info = comicinfo.comicinfo(
-        manifest.series,
-        manifest.title,
+        manifest.about.series,
+        manifest.about.title,
         (
             comicinfo.PageFacts(one.facts.size, one.facts.width, one.facts.height, names.is_cover(one.page.name))
             for one in staged

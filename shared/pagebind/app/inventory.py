@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _Mark = TypeVar("_Mark")
 
-_PREFIXES = (keys.MANIFESTS, keys.SENT, keys.STAGING, keys.FAILURES, keys.DONE)
+_PREFIXES = (keys.MANIFESTS, keys.SENT, keys.STAGING, keys.FAILURES, keys.DECISIONS, keys.DONE)
 """What a history is made of."""
 
 CLOCK_TOLERANCE = 86400.0
@@ -101,6 +101,8 @@ def _note(history: History, prefix: str, info: ObjectInfo) -> None:
             _append(history.sent, keys.parse_sent(info.key, info.created))
         case keys.FAILURES:
             _append(history.failures, keys.parse_failure(info.key, info.created))
+        case keys.DECISIONS:
+            _append(history.decisions, keys.parse_decision(info.key, info.created))
         case keys.DONE:
             _append(history.receipts, keys.parse_receipt(info.key, info.created))
         case _:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pagebind.core.manifest import pictures
 from pagebind.core.planner import Seen
 
 if TYPE_CHECKING:
     from pagebind.core.keys import ManifestMark
     from pagebind.core.manifest import Manifest, Page
+    from pagebind.core.model import About
 
 
 @dataclass(slots=True)
@@ -25,8 +27,7 @@ class Sighting:
     path: str
     subscription: str
     key: str
-    series: str = ""
-    title: str = ""
+    about: About
     seen: Seen = Seen.LISTED
     why: str = ""
     revision: str | None = None
@@ -46,11 +47,10 @@ def remembered(recorded: Manifest, seen: Seen, why: str = "") -> Sighting:
         recorded.path,
         recorded.subscription,
         recorded.key,
-        recorded.series,
-        recorded.title,
+        recorded.about,
         seen=seen,
         why=why,
         revision=recorded.revision,
-        pages=len(recorded.pages),
+        pages=len(pictures(recorded.pages)),
         size=sum(page.size for page in recorded.pages),
     )

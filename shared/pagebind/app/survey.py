@@ -16,11 +16,10 @@ from pagebind.app.inventory import CLOCK_TOLERANCE, Inventory, load_manifest, lo
 from pagebind.app.report import problem_of
 from pagebind.app.sighting import Sighting, remembered
 from pagebind.app.walk import Folder, Found, Start, Unlisted, Walk, starts
-from pagebind.core import keys, layout
+from pagebind.core import keys, layout, naming
 from pagebind.core import manifest as manifests
 from pagebind.core.history import History
 from pagebind.core.keys import ManifestMark
-from pagebind.core.library_key import library_key
 from pagebind.core.manifest import Manifest, Page
 from pagebind.core.planner import Policy, Problem, Seen, Shelf
 from pagebind.core.wording import counted
@@ -185,7 +184,9 @@ class Surveyor:
         elif known is not None and known.head is not None:
             self._remember(found.watch, found.path, Seen.GONE, "listed without pages; nothing is deleted")
         elif contents.archives:
-            self._ignore(found.watch, found.path, f'{counted(contents.archives, "archive")}: `archives = "ignore"`')
+            self._ignore(
+                found.watch, found.path, f'{counted(len(contents.archives), "archive")}: `archives = "ignore"`'
+            )
 
     def _ignore(self, watch: Watch, path: str, why: str) -> None:
         self._remember(watch, path, Seen.IGNORED, why)
@@ -210,13 +211,13 @@ class Surveyor:
     def _named(self, watch: Watch, path: str) -> Sighting:
         """A volume by its names alone. The first manifest has fixed its key, else the settings give it."""
         volume = keys.volume_id(path)
-        name = layout.name_volume(watch.path, path)
-        key = library_key(watch.template, name.series, name.volume)
+        called = naming.call(watch, layout.name_volume(watch.path, path))
+        key = called.key
         head = self._inventory.history(volume).head
         if head is not None and keys.library_digest(key) != head.key_digest:
             recorded = self._recorded(volume, head)
             key = recorded.key if recorded else key
-        return Sighting(volume, path, watch.path, key, name.series, name.volume)
+        return Sighting(volume, path, watch.path, key, called.about)
 
     def _add(self, sighting: Sighting) -> None:
         with self._lock:
@@ -262,8 +263,7 @@ class Surveyor:
             sighting.path,
             sighting.subscription,
             sighting.key,
-            sighting.series,
-            sighting.title,
+            sighting.about,
             seq,
             revision,
             pages,

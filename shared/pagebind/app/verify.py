@@ -87,7 +87,7 @@ class Verify:
         mark = history.receipt_for(book.version)
         assert mark is not None
         try:
-            return receipt.load(self._work.get(keys.receipt_key(volume, mark.seq, book.version)))
+            return receipt.load(self._work.get(keys.receipt_key(volume, mark)))
         except (ValueError, StoreError):
             return None
 

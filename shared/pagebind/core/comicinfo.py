@@ -20,6 +20,10 @@ _NO_XML_CHARACTER = re.compile("[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
+LARGEST = 2**20
+"""Bytes of a ComicInfo.xml that is kept; a larger one is none."""
+
+
 class PageFacts(NamedTuple):
     """What is known of one page.
 

@@ -17,6 +17,8 @@ class EntryFacts(NamedTuple):
         size: bytes of the page.
         crc32c: CRC-32C of the whole entry, header included.
         width, height: pixels where known.
+        kind: what the file really is (see `image_kind`), where its name says something else; else empty.
+        renamed: its name in the book has the suffix of this kind.
     """
 
     page: str
@@ -25,6 +27,8 @@ class EntryFacts(NamedTuple):
     crc32c: int
     width: int | None = None
     height: int | None = None
+    kind: str = ""
+    renamed: bool = False
 
     def metadata(self) -> dict[str, str]:
         """As the store keeps it: strings only."""
@@ -35,6 +39,8 @@ class EntryFacts(NamedTuple):
             "crc32c": f"{self.crc32c:08x}",
             "width": str(self.width or ""),
             "height": str(self.height or ""),
+            "kind": self.kind,
+            "renamed": "yes" if self.renamed else "",
         }
         return {name: value for name, value in known.items() if value}
 
@@ -51,6 +57,8 @@ def parse(metadata: Mapping[str, str] | None) -> EntryFacts | None:
             int(metadata["crc32c"], 16),
             int(metadata["width"]) if "width" in metadata else None,
             int(metadata["height"]) if "height" in metadata else None,
+            metadata.get("kind", ""),
+            "renamed" in metadata,
         )
     except (KeyError, ValueError):
         return None

@@ -10,7 +10,7 @@ from pagebind.core import keys
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pagebind.core.keys import FailureMark, ManifestMark, ReceiptMark, SentMark
+    from pagebind.core.keys import DecisionMark, FailureMark, ManifestMark, ReceiptMark, SentMark
 
 
 @dataclass(slots=True)
@@ -25,6 +25,7 @@ class History:
     staged: set[str] = field(default_factory=set)
     failures: list[FailureMark] = field(default_factory=list)
     receipts: list[ReceiptMark] = field(default_factory=list)
+    decisions: list[DecisionMark] = field(default_factory=list)
     debris: int = 0
 
     @property
@@ -65,7 +66,7 @@ class History:
     def receipt_for(self, version: str) -> ReceiptMark | None:
         """The newest receipt that names this version of the book."""
         wanted = keys.version_digest(version)
-        return max((mark for mark in self.receipts if mark.version_digest == wanted), key=_seq, default=None)
+        return max((mark for mark in self.receipts if mark.version_digest == wanted), key=_order, default=None)
 
     def revision_of(self, seq: int) -> str | None:
         """The revision that a seq stands for, or None if its manifest is no longer there."""
@@ -73,8 +74,8 @@ class History:
         return mark.revision if mark else None
 
 
-def _seq(mark: ReceiptMark) -> int:
-    return mark.seq
+def _order(mark: ReceiptMark) -> tuple[int, int]:
+    return mark.seq, mark.decision
 
 
 def final_failures(failures: Iterable[FailureMark], *, now: float, epochs: int, after: float) -> set[str]:

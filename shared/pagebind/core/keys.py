@@ -9,7 +9,8 @@ are padded so that the order of keys is the order of events.
 ``staging/<volume>/<page>.entry``                         this page is safely here
 ``staging/<volume>/<page>.<nonce>.data``                  a large page on its way
 ``failures/<volume>/<page>.<seq>.<epoch>.json``           this page failed, and why
-``done/<volume>/<seq>.<version digest>.json``             the receipt of a published book
+``decisions/<volume>/<number>.<kind>.<subject>.json``     what the operator decided, and about what
+``done/<volume>/<seq>.<version digest>.<decision>.json``  the receipt of a published book
 ``runs/<inverted time>.<nonce>.json``                     what a poll saw and did; the newest first
 ========================================================= =========================================
 """
@@ -25,11 +26,12 @@ MANIFESTS = "manifests/"
 SENT = "sent/"
 STAGING = "staging/"
 FAILURES = "failures/"
+DECISIONS = "decisions/"
 DONE = "done/"
 RUNS = "runs/"
 BOOK_RECORDS = "meta/"
 
-RESERVED = frozenset({MANIFESTS, SENT, STAGING, FAILURES, DONE, RUNS, BOOK_RECORDS})
+RESERVED = frozenset({MANIFESTS, SENT, STAGING, FAILURES, DECISIONS, DONE, RUNS, BOOK_RECORDS})
 """What stands at the root of a work store; a library inside it must not be one of these."""
 
 BOOK_TYPE = "application/vnd.comicbook+zip"
@@ -89,10 +91,20 @@ class FailureMark(NamedTuple):
 
 
 class ReceiptMark(NamedTuple):
-    """A receipt for one version of a book."""
+    """A receipt for one version of a book, made when ``decision`` was the newest decision (0: there was none)."""
 
     seq: int
     version_digest: str
+    decision: int = 0
+    created: float = 0.0
+
+
+class DecisionMark(NamedTuple):
+    """A decision; ``subject`` is what it was decided on (a revision, a version's or a key's digest), or empty."""
+
+    number: int
+    kind: str
+    subject: str = ""
     created: float = 0.0
 
 
@@ -121,9 +133,14 @@ def failure_key(volume: str, mark: FailureMark) -> str:
     return f"{FAILURES}{volume}/{mark.page}.{mark.seq:06d}.{mark.epoch:04d}.json"
 
 
-def receipt_key(volume: str, seq: int, version: str) -> str:
-    """Key of the receipt for this version of the book."""
-    return f"{DONE}{volume}/{seq:06d}.{version_digest(version)}.json"
+def receipt_key(volume: str, mark: ReceiptMark) -> str:
+    """Key of a receipt."""
+    return f"{DONE}{volume}/{mark.seq:06d}.{mark.version_digest}.{mark.decision:06d}.json"
+
+
+def decision_key(volume: str, mark: DecisionMark) -> str:
+    """Key of a decision."""
+    return f"{DECISIONS}{volume}/{mark.number:06d}.{mark.kind}.{mark.subject}.json"
 
 
 def run_key(now: float, nonce: str) -> str:
@@ -176,6 +193,14 @@ def parse_failure(key: str, created: float = 0.0) -> FailureMark | None:
 def parse_receipt(key: str, created: float = 0.0) -> ReceiptMark | None:
     """Take a receipt's key apart; None if it is not one."""
     match key.rpartition("/")[2].split("."):
-        case [seq, version, "json"] if seq.isdigit():
-            return ReceiptMark(int(seq), version, created)
+        case [seq, version, decision, "json"] if seq.isdigit() and decision.isdigit():
+            return ReceiptMark(int(seq), version, int(decision), created)
+    return None
+
+
+def parse_decision(key: str, created: float = 0.0) -> DecisionMark | None:
+    """Take a decision's key apart; None if it is not one."""
+    match key.rpartition("/")[2].split("."):
+        case [number, kind, subject, "json"] if number.isdigit():
+            return DecisionMark(int(number), kind, subject, created)
     return None

@@ -1,9 +1,10 @@
-"""What is a volume, and what is it called: `layout = "auto"`."""
+"""What is a volume: how the folders of a server become volumes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from pagebind.core import comicinfo
 from pagebind.core.image_kind import ARCHIVE_EXTENSIONS, PAGE_EXTENSIONS
 
 if TYPE_CHECKING:
@@ -24,16 +25,37 @@ class Contents(NamedTuple):
 
     pages: tuple[Item, ...]
     folders: tuple[str, ...]
-    archives: int
+    archives: tuple[Item, ...]
     excluded_pages: int
     excluded_folders: tuple[str, ...]
+    info: Item | None = None
 
 
-class Name(NamedTuple):
-    """What a volume is called, before it is made safe for a file system."""
+class Placed(NamedTuple):
+    """Which volume a folder with pages belongs to.
 
-    series: str
+    Attributes:
+        volume: server path of the volume's folder: this folder, or one above it that merges its chapters.
+        series, name, chapter: as they are called on the server; ``chapter`` is empty where the layout knows none.
+    """
+
     volume: str
+    series: str
+    name: str
+    chapter: str = ""
+
+
+class Layout(Protocol):
+    """How folders become volumes."""
+
+    @property
+    def merges(self) -> bool:
+        """Whether one volume may consist of several folders."""
+        ...
+
+    def place(self, root: str, folder: str) -> Placed | None:
+        """The volume that ``folder`` belongs to, in the subscription ``root``; None: the layout has no place for it."""
+        ...
 
 
 def sort_out(items: Iterable[Item], excluded: Callable[[str, bool], bool] | None) -> Contents:
@@ -46,7 +68,9 @@ def sort_out(items: Iterable[Item], excluded: Callable[[str, bool], bool] | None
     pages: list[Item] = []
     folders: list[str] = []
     left_out: list[str] = []
-    archives = excluded_pages = 0
+    archives: list[Item] = []
+    info: Item | None = None
+    excluded_pages = 0
     for item in items:
         if item.is_dir:
             if item.name.lower() not in _JUNK_FOLDERS:
@@ -62,8 +86,17 @@ def sort_out(items: Iterable[Item], excluded: Callable[[str, bool], bool] | None
             else:
                 pages.append(item)
         elif extension in ARCHIVE_EXTENSIONS:
-            archives += 1
-    return Contents(tuple(pages), tuple(sorted(folders)), archives, excluded_pages, tuple(sorted(left_out)))
+            if not (item.name.startswith("._") or (excluded and excluded(item.name, False))):
+                archives.append(item)
+        elif (
+            item.name == comicinfo.NAME
+            and 0 < item.size <= comicinfo.LARGEST
+            and not (excluded and excluded(item.name, False))
+        ):
+            info = item
+    return Contents(
+        tuple(pages), tuple(sorted(folders)), tuple(archives), excluded_pages, tuple(sorted(left_out)), info
+    )
 
 
 def is_loose(contents: Contents) -> bool:
@@ -71,7 +104,20 @@ def is_loose(contents: Contents) -> bool:
     return bool(contents.folders) and len(contents.pages) <= _LOOSE
 
 
-def name_volume(subscription: str, folder: str) -> Name:
+class Auto:
+    """`layout = "auto"`: every folder that holds pages is a volume."""
+
+    merges = False
+
+    def place(self, root: str, folder: str) -> Placed:
+        """See `Layout.place`."""
+        return name_volume(root, folder)
+
+
+AUTO: Layout = Auto()
+
+
+def name_volume(subscription: str, folder: str) -> Placed:
     """Series and volume of a folder that holds pages.
 
     The series is the name of the folder above, or the folder's own where it lies directly under the subscription; pages
@@ -83,11 +129,11 @@ def name_volume(subscription: str, folder: str) -> Name:
         parts.pop()
     match parts:
         case []:
-            return Name(root, root)
+            return Placed(folder, root, root)
         case [only]:
-            return Name(only, only)
+            return Placed(folder, only, only)
         case [*_, above, own]:
-            return Name(above, own)
+            return Placed(folder, above, own)
     raise AssertionError(parts)
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from pagebind.core import names, rows
+from pagebind.core import comicinfo, names, rows
+from pagebind.core.image_kind import ARCHIVE_EXTENSIONS
 from pagebind.core.keys import digest
+from pagebind.core.model import About
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,10 +33,10 @@ SHRINK_MEMORY = 7 * 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One image file of a volume.
+    """One file of a volume: a picture, or a ComicInfo.xml, which comes last; or an archive, which is alone.
 
     Attributes:
-        name: the file's name in its folder on the server.
+        name: the file's path below the volume's folder on the server; its name, where chapters are not merged.
         book_name: its name inside the book.
         size: bytes, as listed.
         mark: what tells two versions of it apart: ``md5:<hex>`` (or sha1, sha256), else ``time:<RFC 3339>``.
@@ -56,6 +58,13 @@ class Page:
         """Digest of its identity, the name of its entry: name in the book, size, and hash or time."""
         return digest(f"{self.book_name}\0{self.size}\0{self.mark}", _PAGE_LENGTH)
 
+    @property
+    def kind(self) -> str:
+        """``page``, ``info`` or ``archive``."""
+        if self.name == comicinfo.NAME:
+            return "info"
+        return "archive" if self.name.rpartition(".")[2].lower() in ARCHIVE_EXTENSIONS else "page"
+
 
 class Manifest(NamedTuple):
     """One revision of a volume, as recorded. ``path`` and ``subscription`` are server paths, ``key`` the book's."""
@@ -64,22 +73,39 @@ class Manifest(NamedTuple):
     path: str
     subscription: str
     key: str
-    series: str
-    title: str
+    about: About
     seq: int
     revision: str
     pages: tuple[Page, ...]
 
 
-def pages_of(items: Sequence[Item]) -> tuple[Page, ...]:
-    """The pages of a folder in the order of the book, named as in the book. Any order of the items gives the same."""
+def pages_of(items: Sequence[Item], info: Item | None = None) -> tuple[Page, ...]:
+    """The pages of a folder in the order of the book, named as in the book. Any order of the items gives the same.
+
+    Args:
+        items: pictures; their names are paths where chapters are merged.
+        info: the folder's ComicInfo.xml.
+    """
     order = names.order_pages([item.name for item in items])
     ordered = [items[place] for place in order]
     titles = names.book_names([item.name for item in ordered])
+    if info is not None:
+        ordered.append(info)
+        titles.append(info.name)
     return tuple(
         Page(item.name, title, item.size, _mark(item), item.modified, item.hash_info or _NO_HASHES, item.sign)
         for item, title in zip(ordered, titles, strict=True)
     )
+
+
+def archive_of(item: Item) -> tuple[Page, ...]:
+    """The one file of a volume that is an archive already."""
+    return (Page(item.name, item.name, item.size, _mark(item), item.modified, item.hash_info or _NO_HASHES, item.sign),)
+
+
+def pictures(pages: Sequence[Page]) -> Sequence[Page]:
+    """The pages without the ComicInfo.xml that may follow them."""
+    return pages[:-1] if pages and pages[-1].name == comicinfo.NAME else pages
 
 
 def _mark(item: Item) -> str:
@@ -147,7 +173,11 @@ def lacking(pages: Iterable[Page], reference: Iterable[Page], *, explained: Call
     ``explained`` says of a name that the user's own filters leave it out now: such a page is not lacking.
     """
     stems = {_stem(page.name) for page in pages}
-    return [page.name for page in reference if _stem(page.name) not in stems and not explained(page.name)]
+    return [page.name for page in reference if _stem(page.name) not in stems and not _explained(page, explained)]
+
+
+def _explained(page: Page, explained: Callable[[str], bool]) -> bool:
+    return page.kind == "info" or explained(page.name)
 
 
 def _stem(name: str) -> str:
@@ -162,8 +192,7 @@ def dump(manifest: Manifest) -> bytes:
         "path": manifest.path,
         "subscription": manifest.subscription,
         "key": manifest.key,
-        "series": manifest.series,
-        "title": manifest.title,
+        "about": manifest.about._asdict(),
         "seq": manifest.seq,
         "revision": manifest.revision,
     }
@@ -181,7 +210,7 @@ def load(content: bytes) -> Manifest:
     try:
         document = json.loads(content)
         pages = tuple(Page(*row) for row in document["pages"])
-        fields = {name: document[name] for name in Manifest._fields if name != "pages"}
-        return Manifest(pages=pages, **fields)
+        fields = {name: document[name] for name in Manifest._fields if name not in ("pages", "about")}
+        return Manifest(pages=pages, about=About(**document["about"]), **fields)
     except (KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a manifest: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +20,24 @@ class Item:
     modified: str = ""
     sign: str = ""
     hash_info: dict[str, str] | None = None
+
+
+class About(NamedTuple):
+    """What a book says of itself, from names on the server and the subscription's settings; kept in its manifest.
+
+    Attributes:
+        series, title: as readers show them.
+        number: of the chapter or issue, e.g. ``12.5``; empty where there is none.
+        volume: number of the volume, only for readers that want it said.
+        language: ISO 639-1, or empty.
+        direction: ``ltr``, ``rtl`` or empty.
+        comicinfo: whether the book holds a ComicInfo.xml at all.
+    """
+
+    series: str = ""
+    title: str = ""
+    number: str = ""
+    volume: str = ""
+    language: str = ""
+    direction: str = ""
+    comicinfo: bool = True

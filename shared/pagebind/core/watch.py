@@ -6,8 +6,12 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from pagebind.core.layout import AUTO
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from pagebind.core.layout import Layout
 
 
 class Watch(NamedTuple):
@@ -20,6 +24,16 @@ class Watch(NamedTuple):
             out; None where there are no filters.
         password: gives the folder's password, or an empty text.
         headers: that the drive wants on downloads.
+        layout: how its folders become volumes.
+        archives: ``ignore`` or ``copy``.
+        existing: what to do with books that Pagebind did not make: ``keep``, ``adopt`` or ``replace``.
+        hash_check: what a hash that differs from the listed one means: ``warn``, ``strict`` or ``off``.
+        fix_extensions: give pages the suffix of what they really are.
+        comicinfo: put a ComicInfo.xml into the books.
+        series: of all its books, instead of what folders are called; or empty.
+        strip: patterns (regular expressions) of what is taken out of names.
+        language, direction: of its books, as in `About`; or empty.
+        reader: ``kavita`` or ``komga``, which want the numbers of volumes in different places; or empty.
     """
 
     path: str
@@ -27,6 +41,17 @@ class Watch(NamedTuple):
     excluded: Callable[[str, bool], bool] | None = None
     password: Callable[[], str] = str
     headers: Mapping[str, str] = MappingProxyType({})
+    layout: Layout = AUTO
+    archives: str = "ignore"
+    existing: str = "keep"
+    hash_check: str = "warn"
+    fix_extensions: bool = False
+    comicinfo: bool = True
+    series: str = ""
+    strip: tuple[str, ...] = ()
+    language: str = ""
+    direction: str = ""
+    reader: str = ""
 
     def filter_in(self, folder: str) -> Callable[[str, bool], bool] | None:
         """`leaves_out` for the names in one folder; None where there are no filters, so that nobody has to ask."""

@@ -9,6 +9,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+class Held(NamedTuple):
+    """Where a page's bytes stand already, so that the server need not be asked for them.
+
+    Attributes:
+        key: of the object that holds them: a book in the library, or an entry in work.
+        offset: where in it they begin.
+        version: the book's; empty for an entry.
+        crc32: of the bytes; None: the entry's metadata says it.
+    """
+
+    key: str
+    offset: int
+    version: str = ""
+    crc32: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class FetchTask:
     """All that fetch needs to stage one page; nothing in it opens anything but this one file.
@@ -23,6 +39,9 @@ class FetchTask:
         seq, epoch: which handing out this is.
         hashes: as listed, by kind.
         sign: of the link; empty where it must be asked for.
+        kind: ``page``, ``info`` (a ComicInfo.xml) or ``archive``, which is staged as it is, without a header.
+        held: where the bytes stand already, or None.
+        rename: the name in the book may get the suffix of what the file really is.
     """
 
     volume: str
@@ -35,15 +54,22 @@ class FetchTask:
     epoch: int
     hashes: Mapping[str, str] = field(default_factory=dict)
     sign: str = field(default="", repr=False)
+    kind: str = "page"
+    held: Held | None = None
+    rename: bool = False
 
 
 class FinalizeTask(NamedTuple):
-    """Put the volume's book together, if its pages are there."""
+    """Put the volume's book together, if its pages are there.
+
+    ``existing``: what its subscription does with books that Pagebind did not make.
+    """
 
     volume: str
     seq: int
     epoch: int
     attempt: int = 0
+    existing: str = "keep"
 
 
 class Dispatch(Protocol):

@@ -45,6 +45,7 @@ class Download:
         size: bytes, as listed.
         password: the folder's, or empty; used only when a fresh sign is asked for.
         headers: what the drive wants, e.g. a User-Agent.
+        start: the first byte that is wanted; the ones before are here already.
     """
 
     path: str
@@ -52,6 +53,7 @@ class Download:
     size: int
     password: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
+    start: int = 0
 
 
 class Source(Protocol):
@@ -88,6 +90,7 @@ class Source(Protocol):
 
         A body cut short is resumed by Range where the server allows it. An answer that is an error in disguise (JSON or
         HTML instead of the file) raises. At most ``wanted.size`` + 1 bytes are given, so that an endless body ends.
+        A server that cannot begin at ``wanted.start`` raises PageCut.
 
         Raises:
             AuthRefused, ServerUnreachable, SignRefused, PageCut, PageFailed.
