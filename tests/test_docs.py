@@ -73,7 +73,7 @@ def test_the_trees_become_the_books_that_the_readme_names() -> None:
     assert table
     for folder, book in table:
         name = layout.name_volume("/comics", folder.strip("`"))
-        assert f"`{library_key('{series}/{volume}.cbz', name.series, name.volume)}`" == book
+        assert f"`{library_key('{series}/{volume}.cbz', name.series, name.name)}`" == book
 
 
 def test_every_command_of_the_readme_exists_and_every_command_is_in_it() -> None:

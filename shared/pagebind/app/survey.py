@@ -184,9 +184,8 @@ class Surveyor:
         elif known is not None and known.head is not None:
             self._remember(found.watch, found.path, Seen.GONE, "listed without pages; nothing is deleted")
         elif contents.archives:
-            self._ignore(
-                found.watch, found.path, f'{counted(len(contents.archives), "archive")}: `archives = "ignore"`'
-            )
+            archives = counted(len(contents.archives), "archive")
+            self._ignore(found.watch, found.path, f'{archives}: `archives = "ignore"`')
 
     def _ignore(self, watch: Watch, path: str, why: str) -> None:
         self._remember(watch, path, Seen.IGNORED, why)

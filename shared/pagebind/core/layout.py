@@ -16,6 +16,7 @@ _CONTAINERS = frozenset({"jpg", "png", "webp", "images", "pages", "scans"})
 """Folders that only hold the pages of the folder above, whose name they take."""
 
 _JUNK_FOLDERS = frozenset({"__macosx", "@eadir"})
+_EXTENSIONS = PAGE_EXTENSIONS | ARCHIVE_EXTENSIONS | {"xml"}
 _LOOSE = 2
 """So few pictures beside subfolders with pages are a cover or a banner, not a book."""
 
@@ -78,21 +79,15 @@ def sort_out(items: Iterable[Item], excluded: Callable[[str, bool], bool] | None
             continue
         _, dot, suffix = item.name.rpartition(".")
         extension = suffix.lower() if dot else ""
-        if extension in PAGE_EXTENSIONS:
-            if item.name.startswith("._"):
-                continue
-            if excluded and excluded(item.name, False):
-                excluded_pages += 1
-            else:
-                pages.append(item)
+        if extension not in _EXTENSIONS or item.name.startswith("._"):
+            continue
+        if excluded and excluded(item.name, False):
+            excluded_pages += extension in PAGE_EXTENSIONS
+        elif extension in PAGE_EXTENSIONS:
+            pages.append(item)
         elif extension in ARCHIVE_EXTENSIONS:
-            if not (item.name.startswith("._") or (excluded and excluded(item.name, False))):
-                archives.append(item)
-        elif (
-            item.name == comicinfo.NAME
-            and 0 < item.size <= comicinfo.LARGEST
-            and not (excluded and excluded(item.name, False))
-        ):
+            archives.append(item)
+        elif item.name == comicinfo.NAME and 0 < item.size <= comicinfo.LARGEST:
             info = item
     return Contents(
         tuple(pages), tuple(sorted(folders)), tuple(archives), excluded_pages, tuple(sorted(left_out)), info
