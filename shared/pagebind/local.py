@@ -62,6 +62,7 @@ class Runner:
         self._fetch = Fetch(
             parts.source,
             parts.work,
+            parts.library,
             {watch.path: watch for watch in parts.watches},
             downloads=parts.settings.source.concurrency,
         )

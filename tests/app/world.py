@@ -114,7 +114,8 @@ class World:
         return Polled(poll, poll.step(limit), dispatch)
 
     def fetch(self, task: FetchTask, *, last_attempt: bool = True, repetition: bool = False) -> Fetched:
-        fetch = Fetch(self.source, self.work, {watch.path: watch for watch in self.watches}, downloads=4)
+        watches = {watch.path: watch for watch in self.watches}
+        fetch = Fetch(self.source, self.work, self.library, watches, downloads=4)
         return fetch(task, last_attempt=last_attempt, repetition=repetition)
 
     def finalize(self, path: str, seq: int = 1) -> Finalized:

@@ -93,15 +93,19 @@ class Fetch:
     """The use case. Safe for use by many threads.
 
     Args:
+        library: where books stand whose pages may be copied.
         watches: the subscriptions by path, for headers and folder passwords.
         downloads: so many at once, at most; checking and writing pages does not count.
     """
 
-    def __init__(self, source: Source, work: Store, watches: Mapping[str, Watch], *, downloads: int) -> None:
+    def __init__(
+        self, source: Source, work: Store, library: Store, watches: Mapping[str, Watch], *, downloads: int
+    ) -> None:
         import google_crc32c
 
         self._source = source
         self._work = work
+        self._library = library
         self._watches = watches
         self._slots = threading.BoundedSemaphore(downloads)
         self._extend: Extend = google_crc32c.extend
