@@ -293,8 +293,7 @@ def _fits(page: Page, facts: EntryFacts, info: ObjectInfo) -> bool:
 def _layout(manifest: Manifest, staged: Sequence[_Staged]) -> tuple[list[Part], int, int]:
     """The book as parts, with its CRC-32C and size: the entries, then ComicInfo and the central directory in one."""
     info = comicinfo.comicinfo(
-        manifest.about.series,
-        manifest.about.title,
+        manifest.about,
         (
             comicinfo.PageFacts(one.facts.size, one.facts.width, one.facts.height, names.is_cover(one.page.name))
             for one in staged
