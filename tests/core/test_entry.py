@@ -11,7 +11,11 @@ sums = st.integers(0, 2**32 - 1)
 pixels = st.none() | st.integers(1, 100_000)
 
 
-@given(facts=st.builds(EntryFacts, st.text(min_size=1), sums, st.integers(1, 2**40), sums, pixels, pixels))
+@given(
+    facts=st.builds(
+        EntryFacts, st.text(min_size=1), sums, st.integers(1, 2**40), sums, pixels, pixels, st.text(), st.booleans()
+    )
+)
 def test_facts_survive_their_metadata(facts: EntryFacts) -> None:
     assert entry.parse(facts.metadata()) == facts
 

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pagebind.core.image_kind import ARCHIVE_EXTENSIONS, HEAD_BYTES, PAGE_EXTENSIONS, kind_of
+from pagebind.core.image_kind import (
+    ARCHIVE_EXTENSIONS,
+    HEAD_BYTES,
+    PAGE_EXTENSIONS,
+    is_called_so,
+    kind_of,
+    renamed,
+)
 
 
 def ftyp(*brands: str) -> bytes:
@@ -123,3 +130,34 @@ def test_a_file_cut_anywhere_is_judged_without_failing(image: tuple[bytes, str],
 def test_suffixes_are_bare_and_lower_case_and_never_both() -> None:
     assert all(suffix.isalnum() and suffix == suffix.lower() for suffix in PAGE_EXTENSIONS | ARCHIVE_EXTENSIONS)
     assert not PAGE_EXTENSIONS & ARCHIVE_EXTENSIONS
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "so"),
+    [
+        ("1.jpg", "jpg", True),
+        ("1.JPEG", "jpg", True),
+        ("1.jfif", "jpg", True),
+        ("1.jpg", "webp", False),
+        ("1.tiff", "tif", True),
+        ("1.tif", "tif", True),
+        ("1.heic", "heif", True),
+        ("1.heif", "heic", True),
+        ("1.heif", "avif", False),
+        ("1.png.gif", "png", False),
+        ("png", "png", True),
+        ("1", "png", False),
+    ],
+)
+def test_whether_a_name_says_what_a_file_is(name: str, kind: str, so: bool) -> None:
+    assert is_called_so(name, kind) is so
+
+
+@pytest.mark.parametrize(("name", "right"), [("0001.jpg", "0001.webp"), ("a.b.JPG", "a.b.webp"), ("1", "1.webp")])
+def test_a_name_with_the_right_suffix(name: str, right: str) -> None:
+    assert renamed(name, "webp") == right
+
+
+@given(st.sampled_from(sorted(PAGE_EXTENSIONS)), st.sampled_from([kind for _, kind in IMAGES]))
+def test_a_renamed_page_is_called_what_it_is(suffix: str, kind: str) -> None:
+    assert is_called_so(renamed(f"1.{suffix}", kind), kind)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pagebind.core.model import Item
-from pagebind.errors import ListingFailed, PageFailed, RefreshRefused
+from pagebind.errors import ListingFailed, PageCut, PageFailed, RefreshRefused
 from pagebind.ports.source import Account, Download, Drive, ServerInfo
 
 if TYPE_CHECKING:
@@ -22,9 +22,11 @@ SIGN = "s1gn-0f-th3-l1nk"
 
 
 def picture(text: str, size: int = 120) -> bytes:
-    """A file that begins like a PNG of 7 x 9 pixels; ``text`` tells it from others."""
+    """The frame of a PNG of 7 x 9 pixels, whole at its end; ``text`` tells it from others."""
     head = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBBI", 13, b"IHDR", 7, 9, 8, 2, 0, 0, 0, 0)
-    return (head + text.encode()).ljust(size, b".")
+    words, end = text.encode(), struct.pack(">II4sI", 0, 0, b"IEND", 0)
+    words = words.ljust(size - len(head) - 8 - len(end), b".")
+    return head + struct.pack(">I4s", len(words), b"tEXt") + words + end
 
 
 @dataclass(slots=True)
@@ -47,6 +49,8 @@ class MemorySource:
         failing: what listing a folder raises, by path.
         page_faults: what the next downloads of a file raise, one after the other, by path; the last one stays.
         next_bodies: what the next downloads of a file give instead of its data, by path.
+        cuts: after how many bytes the next downloads of a file end with `PageCut`, by path.
+        no_ranges: files that can only be had from their beginning.
         down: what every call raises.
         refresh_refused: the account may not ask for fresh listings.
         answering: the server itself answers, whatever its folders and files do.
@@ -58,6 +62,8 @@ class MemorySource:
     failing: dict[str, PagebindError] = field(default_factory=dict)
     page_faults: dict[str, list[PagebindError]] = field(default_factory=dict)
     next_bodies: dict[str, list[bytes]] = field(default_factory=dict)
+    cuts: dict[str, list[int]] = field(default_factory=dict)
+    no_ranges: set[str] = field(default_factory=set)
     down: PagebindError | None = None
     refresh_refused: bool = False
     answering: bool = True
@@ -152,8 +158,14 @@ class MemorySource:
         if file is None:
             raise PageFailed(f"{wanted.path}: object not found", path=wanted.path)
         instead = self.next_bodies.get(wanted.path)
-        body = (instead.pop(0) if instead else file.data)[: wanted.size + 1]
-        yield from (body[at : at + 64] for at in range(0, len(body), 64))
+        if wanted.start and wanted.path in self.no_ranges:
+            raise PageCut(f"{wanted.path}: the server cannot begin at byte {wanted.start}", path=wanted.path)
+        body = (instead.pop(0) if instead else file.data)[wanted.start : wanted.size + 1]
+        cuts = self.cuts.get(wanted.path)
+        end = min(cuts.pop(0), len(body)) if cuts else len(body)
+        yield from (body[at : min(at + 64, end)] for at in range(0, end, 64))
+        if end < len(body):
+            raise PageCut(f"{wanted.path}: cut", path=wanted.path)
 
     def drives(self) -> Sequence[Drive] | None:
         self._answer()

@@ -18,6 +18,9 @@ PAGE_EXTENSIONS = frozenset(
 ARCHIVE_EXTENSIONS = frozenset(["cbz", "zip", "cbr", "rar", "7z", "pdf", "epub"])
 """Suffixes, likewise, of files that are books or archives themselves and never go into a book."""
 
+_OTHER_SUFFIXES = {"jpeg": "jpg", "jfif": "jpg", "tiff": "tif"}
+_ONE_KIND = {"heif": "heic"}  # a HEIC is a HEIF, and nobody tells them apart by their suffix
+
 _PREFIXES = (
     (b"\xff\xd8\xff", "jpg"),
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -51,6 +54,18 @@ def kind_of(head: bytes) -> str | None:
         if head.startswith(prefix):
             return kind
     return _webp(head) or _iso_media(head) or _bmp(head)
+
+
+def is_called_so(name: str, kind: str) -> bool:
+    """Whether a file's suffix is one of this kind's."""
+    suffix = name.rpartition(".")[2].lower()
+    said = _OTHER_SUFFIXES.get(suffix, suffix)
+    return _ONE_KIND.get(said, said) == _ONE_KIND.get(kind, kind)
+
+
+def renamed(name: str, kind: str) -> str:
+    """The name with this kind's suffix instead of its own."""
+    return f"{name.rpartition('.')[0] or name}.{kind}"
 
 
 def _webp(head: bytes) -> str | None:
