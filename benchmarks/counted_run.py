@@ -50,9 +50,9 @@ class CountingStore(FolderStore):
         called[f"delete {key.partition('/')[0]}"] += 1
         super().delete(key, version=version)
 
-    def list(self, prefix: str = "", *, metadata: bool = False) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, metadata: bool = False, after: str = "") -> Iterator[ObjectInfo]:
         listed[prefix or "library"] += 1
-        return super().list(prefix, metadata=metadata)
+        return super().list(prefix, metadata=metadata, after=after)
 
 
 def main(config: str) -> None:

@@ -54,11 +54,19 @@ class RunResult:
 
 
 class Runner:
-    """One run on one machine; its threads and connections end with it."""
+    """One run on one machine; its threads end with it. Whoever made the parts closes them.
 
-    def __init__(self, parts: Parts, lock: Callable[[], AbstractContextManager[None]]) -> None:
+    Args:
+        parts: what it works with.
+        lock: lets one run at a time work on the store.
+        grace: seconds that pages under way have to end when the run ends early. With 0 nobody waits for them, and a
+            run that is broken off leaves no record.
+    """
+
+    def __init__(self, parts: Parts, lock: Callable[[], AbstractContextManager[None]], *, grace: float = 0.0) -> None:
         self._parts = parts
         self._lock = lock
+        self._grace = grace
         self._fetch = Fetch(
             parts.source,
             parts.work,
@@ -90,8 +98,9 @@ class Runner:
 
     def interrupted(self) -> RunResult:
         """What was done until now, after `run` was broken off by a signal."""
-        self._parts.clock.cancel()
-        self._assess_what_was_done()
+        if not self._grace:
+            self._parts.clock.cancel()
+            self._assess_what_was_done()
         return self._sum_up()
 
     def _run_alone(self, request: RunRequest, started: float) -> None:
@@ -102,12 +111,39 @@ class Runner:
             self._assessments = self._rounds(self._poll, request)
         except PagebindError as error:
             self.result.error = error
+            self._end_threads()
             self._assess_what_was_done()
-        finally:
-            self._dispatch.stop()
-            self._parts.source.close()
+        except BaseException:
+            self._break_off(started)
+            raise
+        self._end_threads()
+        if self.result.error is None:
+            self._collect_garbage()
         if not isinstance(self.result.error, StoreError):
             self._record(started)
+
+    def _break_off(self, started: float) -> None:
+        """A signal came: begin no page any more, let those under way end in time, and write down what was done."""
+        self._dispatch.stop()
+        if self._grace:
+            self._parts.clock.cancel()
+            self._end_threads()
+            self._assess_what_was_done()
+            self._record(started)
+
+    def _end_threads(self) -> None:
+        self._dispatch.stop()
+        self._dispatch.join(self._grace)
+
+    def _collect_garbage(self) -> None:
+        """Remove a little of what no state needs any more: a full `gc` is a command of its own."""
+        from pagebind.app.gc import collect_a_little
+
+        found = ((a.sighting.volume, a.history, a.facts.view) for a in self._assessments if a.sighting.planned is None)
+        try:
+            collect_a_little(self._parts.work, found, self._parts.clock.now())
+        except StoreError as error:
+            self._note("/", problem_of(error))
 
     def _assess_what_was_done(self) -> None:
         if self._poll is not None:

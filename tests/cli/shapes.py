@@ -55,8 +55,10 @@ KEYS = {
     "doctor": {"schema", "checks", "problems"},
     "plan": {"schema", "volumes", "problems", "requests", "bytes", "seconds"},
     "run": RUN,
+    "serve": RUN,
     "status": {"schema", "volumes", "problems", "last_run"},
     "verify": {"schema", "books", "problems"},
+    "gc": {"schema", "removed", "bytes", "problems"},
     "demo": RUN,
 }
 
@@ -84,6 +86,9 @@ def check(command: str, document: Any) -> None:
         assert set(one) == {"name", "status", "detail", "fix"}
         assert one["status"] in {"ok", "warn", "fail"}
         assert all(type(value) is str for value in one.values())
+    if command == "gc":
+        assert set(document["removed"]) == {"manifests", "sent", "failures", "receipts", "entries", "runs"}
+        assert all(type(count) is int for count in (*document["removed"].values(), document["bytes"]))
     for book in document.get("books", []):
         assert set(book) == {"key", "ok", "pages", "problem"}
         assert (type(book["key"]), type(book["ok"]), type(book["pages"])) == (str, bool, int)

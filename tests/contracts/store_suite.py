@@ -280,6 +280,31 @@ class StoreSuite:
 
         assert keys(store, prefix) == found
 
+    @pytest.mark.parametrize("prefix", ["", "a", "aa", "aa/", "aa/c", "b"])
+    def test_lists_from_behind_a_key_that_need_not_be_there(self, store: Store, prefix: str) -> None:
+        there = sorted(["a", "a!", "a-b/x", "a.b", "a.b.c/d", "aa/!", "aa/b", "aa/b.c", "aa/c/d", "aa/c0", "b", "字/z"])
+        for key in there:
+            store.put(key, b"", metadata=METADATA)
+
+        for after in [
+            "",
+            *there,
+            *(key + "!" for key in there),
+            "a",
+            "a-b",
+            "a-b/",
+            "aa/",
+            "aa/c",
+            "aa/c/",
+            "字",
+            "🦊",
+        ]:
+            wanted = [key for key in there if key.startswith(prefix) and key > after]
+            assert [info.key for info in store.list(prefix, after=after)] == wanted
+            assert [info.metadata for info in store.list(prefix, after=after, metadata=True)] == [METADATA] * len(
+                wanted
+            )
+
     def test_lists_thousands_with_version_and_time(self, store: Store) -> None:
         wanted = [f"many/{i:05}" for i in range(self.many)]
         with ThreadPoolExecutor(8) as pool:

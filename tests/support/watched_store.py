@@ -79,9 +79,9 @@ class WatchedStore:
         self.after("head", key)
         return found
 
-    def list(self, prefix: str = "", *, metadata: bool = False) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, metadata: bool = False, after: str = "") -> Iterator[ObjectInfo]:
         self._begin("list", prefix)
-        return self._inner.list(prefix, metadata=metadata)
+        return self._inner.list(prefix, metadata=metadata, after=after)
 
     def delete(self, key: str, *, version: str | None = None) -> None:
         self._begin("delete", key)

@@ -22,13 +22,18 @@ _RUN: dict[str, Any] = {
     "seconds": 0.0,
 }
 
+REMOVED = ("manifests", "sent", "failures", "receipts", "entries", "runs")
+"""What `gc` counts."""
+
 EMPTY: dict[str, dict[str, Any]] = {
     "init": {"config": None, "problems": []},
     "doctor": {"checks": [], "problems": []},
     "plan": {"volumes": [], "problems": [], "requests": 0, "bytes": 0, "seconds": None},
     "run": _RUN,
+    "serve": _RUN,
     "status": {"volumes": [], "problems": [], "last_run": None},
     "verify": {"books": [], "problems": []},
+    "gc": {"removed": dict.fromkeys(REMOVED, 0), "bytes": 0, "problems": []},
     "demo": _RUN,
 }
 """Each subcommand's document before it has anything to say."""

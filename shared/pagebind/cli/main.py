@@ -17,8 +17,10 @@ _SUBCOMMANDS = {
     "doctor": "Check server, credentials, drives, subscriptions and store.",
     "plan": "Show what a run would do; change nothing.",
     "run": "Poll, fetch and bind until nothing is left to do now.",
-    "status": "Show where each volume stands.",
+    "serve": "Run on a schedule, in one process.",
+    "status": "Show where each volume stands, or whether runs succeed.",
     "verify": "Check books against their receipts.",
+    "gc": "Remove what is not needed any more.",
     "demo": "Try it all without a server of your own.",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -77,20 +78,23 @@ def run_with(session: Session, settings: Settings, env: Mapping[str, str], reque
     from pagebind import wiring
     from pagebind.local import Runner
 
-    def on_wait() -> None:
-        click.echo("another run is at work on this store; waiting for it to end", err=True)
-
     with watching(quiet=session.quiet or session.json) as progress:
         parts = wiring.build(settings, env, progress)
-        runner = Runner(parts, lambda: parts.run_lock(on_wait))
-        try:
-            result = runner.run(request)
-        except Interrupted:
-            session.emit(run_document(runner.interrupted()))
-            raise
+        runner = Runner(parts, lambda: parts.run_lock(tell_of_another))
+        with closing(parts.source):
+            try:
+                result = runner.run(request)
+            except Interrupted:
+                session.emit(run_document(runner.interrupted()))
+                raise
     session.emit(run_document(result))
     _show(session, result)
     return _status(result)
+
+
+def tell_of_another() -> None:
+    """Say why nothing happens: another run holds the lock."""
+    click.echo("another run is at work on this store; waiting for it to end", err=True)
 
 
 def _status(result: RunResult) -> int:
@@ -106,11 +110,7 @@ def _show(session: Session, result: RunResult) -> None:
         session.tell([problem for problem in result.problems if problem != problem_of(result.error)])
         return
     session.tell(result.problems)
-    reused = f", {result.pages_reused} pages reused" if result.pages_reused else ""
-    session.say(
-        f"{_counts(result)}; {counted(result.pages_fetched, 'page')}, {size_text(result.bytes_fetched)} fetched{reused}"
-        f" in {duration(result.seconds)}"
-    )
+    session.say(summary(result))
     for report in result.waiting[:_SHOWN]:
         session.say(printable(f"  {report.state.value}: {report.path}: {report.reason}"))
     if len(result.waiting) > _SHOWN:
@@ -122,6 +122,15 @@ def _show(session: Session, result: RunResult) -> None:
             f"{counted(len(settling), 'volume')} {verb} until {moment(max(settling))};"
             " run again then, or `--settle 0` binds now"
         )
+
+
+def summary(result: RunResult) -> str:
+    """A run in one line."""
+    reused = f", {result.pages_reused} pages reused" if result.pages_reused else ""
+    return (
+        f"{_counts(result)}; {counted(result.pages_fetched, 'page')}, {size_text(result.bytes_fetched)} fetched{reused}"
+        f" in {duration(result.seconds)}"
+    )
 
 
 def _counts(result: RunResult) -> str:

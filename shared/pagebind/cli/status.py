@@ -8,14 +8,17 @@ import click
 
 from pagebind.cli.documents import EMPTY, problems
 from pagebind.cli.examples import examples
-from pagebind.cli.session import OK, UNFINISHED, Session, options
+from pagebind.cli.session import FAILED, OK, UNFINISHED, Session, options, tell_problem
 from pagebind.cli.text import moment, printable
 from pagebind.core.planner import Action, State
 from pagebind.core.wording import counted
+from pagebind.errors import UsageError
 
 if TYPE_CHECKING:
     from pagebind.app.report import VolumeReport
+    from pagebind.config import Settings
 
+_MAX_AGE = 2 * 3600.0
 _COLOURS = {State.BOUND: "green", State.HELD: "red", State.FETCHING: "yellow"}
 
 
@@ -24,15 +27,62 @@ _COLOURS = {State.BOUND: "green", State.HELD: "red", State.FETCHING: "yellow"}
         "pagebind status",
         'pagebind status "/comics/One Piece/Vol 01"',
         'pagebind status "One Piece/*"',
+        "pagebind status --check --quiet   for a health check: status 0 or 1",
     )
 )
 @click.argument("volume", required=False)
+@click.option("--check", is_flag=True, help="Only tell whether runs succeed, by the exit status: 0 or 1.")
+@click.option(
+    "--max-age",
+    metavar="TIME",
+    help="With --check: how old the last good run may be; by default 2h, or twice [poll] interval if that is longer.",
+)
 @options(EMPTY["status"])
-def status(session: Session, volume: str | None) -> int:
+def status(session: Session, volume: str | None, check: bool, max_age: str | None) -> int:
     """Show each volume's state, pages, why it is held, when it settles, when it was bound; and the last run.
 
     VOLUME: a server path, a library key, or a glob over them.
     """
+    if not check:
+        if max_age is not None:
+            raise UsageError("--max-age belongs to --check", fix="give both, or neither")
+        return _list(session, volume)
+    if volume is not None:
+        raise UsageError("--check is about runs, not about a volume", fix="leave one of the two out")
+    settings = session.settings()
+    return _check(session, settings, _age(max_age, settings))
+
+
+def _age(text: str | None, settings: Settings) -> float:
+    from pagebind.config import parse_duration
+
+    if text is None:
+        return max(_MAX_AGE, 2 * settings.poll.interval)
+    seconds = parse_duration(text)
+    if not seconds:
+        raise UsageError(f"--max-age {text!r} is no length of time", fix="for example --max-age 2h")
+    return seconds
+
+
+def _check(session: Session, settings: Settings, max_age: float) -> int:
+    from pagebind import wiring
+    from pagebind.adapters.clock import SystemClock
+    from pagebind.adapters.stores.run_lock import RunLock
+    from pagebind.app import health
+
+    work, _ = wiring.stores(settings)
+    found = health.check(work, SystemClock(), max_age=max_age, at_work=RunLock(settings.store.work_folder).is_held)
+    told = [found.problem] if found.problem else []
+    session.emit({"volumes": [], "problems": problems(told), "last_run": _summary(found.last_run)})
+    if found.problem is None:
+        session.say("runs succeed")
+        return OK
+    if not session.json:
+        tell_problem(found.problem)
+    return FAILED
+
+
+def _list(session: Session, volume: str | None) -> int:
     from pagebind import wiring
     from pagebind.adapters.clock import SystemClock
     from pagebind.app import select

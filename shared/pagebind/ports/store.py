@@ -110,9 +110,10 @@ class Store(Protocol):
         """The object's info with its metadata, or None."""
         ...
 
-    def list(self, prefix: str = "", *, metadata: bool = False) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, metadata: bool = False, after: str = "") -> Iterator[ObjectInfo]:
         """All objects whose keys begin with ``prefix``, in the order of their keys' code points, paged inside.
 
+        Only those whose keys are greater than ``after``, which need not be one; a backend reads nothing of the others.
         With ``metadata`` each info carries its metadata (an unreadable one reads as an empty map); without, a backend
         may leave it None to save reads.
         """

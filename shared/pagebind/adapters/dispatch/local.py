@@ -101,6 +101,13 @@ class LocalDispatch:
             self._stopped = True
             self._changed.notify_all()
 
+    def join(self, seconds: float) -> bool:
+        """Wait for the threads to end after `stop`, but no longer than ``seconds``. Whether all have ended."""
+        deadline = self._clock.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - self._clock.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
     @property
     def _over(self) -> bool:
         return self._stopped or self._fatal is not None

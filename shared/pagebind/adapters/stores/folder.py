@@ -267,14 +267,15 @@ class FolderStore:
         found = self._stat(target)
         return found and self._described(key, target, found)
 
-    def list(self, prefix: str = "", *, metadata: bool = False) -> Iterator[ObjectInfo]:
-        """See `Store.list`."""
+    def list(self, prefix: str = "", *, metadata: bool = False, after: str = "") -> Iterator[ObjectInfo]:
+        """See `Store.list`. What does not come after ``after`` is not looked at."""
         above, slash, begins = prefix.rpartition("/")
-        if slash and not _is_key(above):
+        base = above + slash
+        if (slash and not _is_key(above)) or (after > base and not after.startswith(base)):
             return
         self._demand_mounted()
         with speaking_plainly(self.root, "read"):
-            for key, entry in self._walk(self.root / above, above + slash, begins, ()):
+            for key, entry in self._walk(self.root / above, base, begins, _below(base, after), ()):
                 try:
                     found = entry.stat()
                 except FileNotFoundError:
@@ -285,13 +286,16 @@ class FolderStore:
                     yield described
 
     def _walk(
-        self, folder: Path, base: str, begins: str, above: tuple[tuple[int, int], ...]
+        self, folder: Path, base: str, begins: str, after: str, above: tuple[tuple[int, int], ...]
     ) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        """All files in order of their keys. Folders ``above`` are not entered again, whatever links lead there."""
+        """All files in order of their keys; ``begins`` and ``after`` are of what follows ``base`` in them.
+
+        Folders ``above`` are not entered again, whatever links lead there.
+        """
         try:
             itself = folder.stat()
             with os.scandir(folder) as entries:
-                named = dict(self._named(entries, begins, top=not base))
+                named = dict(self._named(entries, begins, after, top=not base))
         except (FileNotFoundError, NotADirectoryError):
             return
         identity = (itself.st_dev, itself.st_ino)
@@ -300,21 +304,25 @@ class FolderStore:
         for name in sorted(named):
             entry = named.pop(name)  # while thousands are listed, whoever lists keeps what it makes of them
             if name.endswith("/"):
-                yield from self._walk(Path(entry.path), base + name, "", (*above, identity))
+                yield from self._walk(Path(entry.path), base + name, "", _below(name, after), (*above, identity))
             else:
                 yield base + name, entry
 
     def _named(
-        self, entries: Iterator[os.DirEntry[str]], begins: str, *, top: bool
+        self, entries: Iterator[os.DirEntry[str]], begins: str, after: str, *, top: bool
     ) -> Iterator[tuple[str, os.DirEntry[str]]]:
         """Names as they stand in keys, those of folders with a slash, so that they sort as keys do."""
         for entry in entries:
             name = entry.name if entry.name.isascii() else unicodedata.normalize("NFC", entry.name)
             if not name.startswith(begins) or not _is_text(name) or (top and self._is_ours(name)):
                 continue
+            file_comes, folder_comes = name > after, name + "/" > after or after.startswith(name + "/")
+            if not file_comes and not folder_comes:
+                continue
             if entry.is_dir():
-                yield name + "/", entry
-            elif entry.is_file():
+                if folder_comes:
+                    yield name + "/", entry
+            elif file_comes and entry.is_file():
                 yield name, entry
 
     def _described(self, key: str, target: Path, found: os.stat_result) -> ObjectInfo | None:
@@ -464,6 +472,11 @@ class FolderStore:
 
 def _is_key(key: str) -> bool:
     return _is_text(key) and not any(part in {"", ".", ".."} for part in key.split("/")) and not set(key) & {"\0", "\\"}
+
+
+def _below(folder: str, after: str) -> str:
+    """What keys without the ``folder`` that they begin with must come after, where they must come after ``after``."""
+    return after.removeprefix(folder) if after.startswith(folder) else ""
 
 
 def _is_text(name: str) -> bool:

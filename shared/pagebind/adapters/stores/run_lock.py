@@ -24,6 +24,25 @@ class RunLock:
     def __init__(self, root: Path) -> None:
         self._path = root / RUN_LOCK
 
+    def is_held(self) -> bool:
+        """Whether somebody holds the lock now; nobody is made to wait, and nothing is written.
+
+        Raises:
+            StoreUnavailable: the lock's file may not be opened.
+        """
+        from filelock import Timeout
+
+        if not self._path.exists():
+            return False
+        lock = _file_lock(self._path)
+        with speaking_plainly(self._path.parent, "read"):
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                return True
+        lock.release()
+        return False
+
     @contextmanager
     def acquire(self, on_wait: Callable[[], None]) -> Iterator[None]:
         """Hold the lock in a ``with`` block; ``on_wait`` is called once, before waiting for another process.
