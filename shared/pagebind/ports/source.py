@@ -90,7 +90,8 @@ class Source(Protocol):
 
         A body cut short is resumed by Range where the server allows it. An answer that is an error in disguise (JSON or
         HTML instead of the file) raises. At most ``wanted.size`` + 1 bytes are given, so that an endless body ends.
-        A server that cannot begin at ``wanted.start`` raises PageCut.
+        That the server cannot begin at a ``wanted.start`` other than 0 is a PageCut before the first byte, and such a
+        PageCut means nothing else.
 
         Raises:
             AuthRefused, ServerUnreachable, SignRefused, PageCut, PageFailed.

@@ -400,10 +400,10 @@ def test_a_file_that_really_is_shorter_than_listed_is_the_callers_to_judge() -> 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (head(200, len(BODY)) + BODY, "cannot resume"),
+        (head(200, len(BODY)) + BODY, "ignores ranges"),
         (rest(3000), "another file"),
         (rest(4000, total=999), "another file"),
-        (head(206, 5) + b"xxxxx", "cannot resume"),
+        (head(206, 5) + b"xxxxx", "ignores ranges"),
         (head(416, 0, Content_Range="bytes */3999"), "no such range"),
     ],
 )
@@ -455,6 +455,82 @@ def test_one_fresh_sign_is_all_that_a_download_gets() -> None:
     ):
         list(source.download(WANTED))
     assert sum("/api/fs/get" in request for request in cutter.requests) == 1
+
+
+# --- beginning in the middle --------------------------------------------------------------------------------------
+
+FROM_4000 = Download("/comics/a.jpg", "SIGNCANARY:0", len(BODY), start=4000)
+
+
+def test_a_download_begins_where_it_is_told_to() -> None:
+    with cutting(rest(4000)) as (cutter, source, _):
+        assert b"".join(source.download(FROM_4000)) == BODY[4000:]
+    assert cutter.ranges() == ["bytes=4000-"]
+    assert "If-Range" not in cutter.requests[-1]
+
+
+def test_what_began_in_the_middle_is_resumed_as_ever() -> None:
+    said = f"bytes 4000-{len(BODY) - 1}/*"
+    first = head(206, len(BODY) - 4000, Content_Range=said, ETag=ETAG) + BODY[4000:6000]
+    with cutting(first, rest(6000)) as (cutter, source, clock):
+        assert b"".join(source.download(FROM_4000)) == BODY[4000:]
+    assert cutter.ranges() == ["bytes=4000-", "bytes=6000-"]
+    assert f"If-Range: {ETAG}" in cutter.requests[-1]
+    assert clock.waits == []
+
+
+def test_a_body_without_end_ends_one_byte_late_from_the_middle_too() -> None:
+    said = f"bytes 4000-{len(BODY) + 99}/{len(BODY)}"
+    with cutting(head(206, None, Content_Range=said) + BODY[4000:] + bytes(100)) as (_, source, _clock):
+        assert b"".join(source.download(FROM_4000)) == BODY[4000:] + b"\0"
+
+
+def test_where_nothing_is_left_nothing_comes() -> None:
+    wanted = Download("/comics/a.jpg", "SIGNCANARY:0", len(BODY), start=len(BODY))
+    with cutting(head(416, 0, Content_Range=f"bytes */{len(BODY)}")) as (_, source, _clock):
+        assert list(source.download(wanted)) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (head(200, len(BODY)) + BODY, "ignores ranges"),
+        (head(206, 5) + b"xxxxx", "ignores ranges"),
+        (rest(3999), "another range"),
+        (rest(0), "another range"),
+        (rest(4000, total=len(BODY) + 1), "another file"),
+        (head(416, 0, Content_Range="bytes */3999"), "no such range"),
+        (head(416, 0), "no such range"),
+    ],
+)
+def test_what_does_not_begin_there_is_not_taken(answer: bytes, words: str) -> None:
+    with cutting(answer) as (cutter, source, _), pytest.raises(PageCut, match=f"from byte 4000 on: .*{words}") as cut:
+        next(iter(source.download(FROM_4000)))
+    assert cutter.ranges() == ["bytes=4000-"]
+    assert "SIGNCANARY" not in f"{cut.value!r}"
+
+
+def test_a_server_that_breaks_off_before_the_first_byte_does_not_say_that_it_cannot_begin_there() -> None:
+    with cutting() as (cutter, source, _), pytest.raises(ServerUnreachable, match="broke off"):
+        next(iter(source.download(FROM_4000)))
+    assert cutter.ranges() == ["bytes=4000-"] * 4
+
+
+def test_a_sign_that_has_expired_is_replaced_before_the_first_byte_from_the_middle() -> None:
+    words, fresh = b'{"code":401,"message":"sign expired"}', b'{"code":200,"data":{"sign":"FRESH:0"}}'
+    expired = head(200, len(words), "application/json") + words
+    renewed = head(200, len(fresh), "application/json") + fresh
+    with cutting(expired, renewed, rest(4000)) as (cutter, source, _):
+        assert b"".join(source.download(FROM_4000)) == BODY[4000:]
+    assert cutter.ranges() == ["bytes=4000-"] * 2
+
+
+def test_a_drive_behind_a_redirect_is_asked_for_the_same_range() -> None:
+    said = f"bytes 4000-{len(BODY) - 1}/{len(BODY)}"
+    double = Server().on("/d/", redirect("https://cdn.example/x"))
+    double.on("cdn.example", jpeg(BODY[4000:], 206, **{"content-range": said}))
+    assert fetched(double, FROM_4000) == BODY[4000:]
+    assert double.requests[-1].headers["Range"] == "bytes=4000-"
 
 
 def test_what_is_sent_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -92,7 +92,7 @@ class _Transfer:
         self._pace = shared.paces.at(wanted.path)
         self._sign = wanted.sign
         self._renewed = False
-        self._have = 0
+        self._have = wanted.start
         self._length: int | None = None
         self._etag = ""
         self._resumes = 0
@@ -128,13 +128,15 @@ class _Transfer:
                     return None
                 return host_of(self._next_hop(self._shared.link(self._wanted, self._sign), reply.header("Location")))
         except NoAnswer as failure:
-            raise self._unreachable(failure) from None
+            raise self._unreachable(failure.reason) from None
 
     def _rest(self, reason: str, *, progress: bool) -> None:
-        """Wait before a resume. Raises: PageCut when it is no use."""
+        """Wait before a resume. Raises: PageCut, ServerUnreachable: it is no use."""
         self._resumes += 1
         self._idle = 0 if progress else self._idle + 1
         if self._idle > _MOST_IDLE or self._resumes > _MOST_RESUMES:
+            if self._nothing_came and self._have:  # a PageCut would say that it cannot begin there
+                raise self._unreachable(reason)
             raise self._cut(f"{reason}; asking for the rest did not help")
         if not progress:
             self._shared.clock.wait(0.25 * 2**self._idle * random.uniform(0.5, 1.0))  # noqa: S311  # spreads load, keeps no secret
@@ -144,34 +146,43 @@ class _Transfer:
         try:
             reply = self._with_sign(self._file)
         except NoAnswer as failure:
-            if self._have == 0 and not failure.connected:
-                raise self._unreachable(failure) from None
+            if self._nothing_came and not failure.connected:
+                raise self._unreachable(failure.reason) from None
             raise
-        if self._have == 0:
-            self._length = _number(reply.header("Content-Length"))
-            self._etag = reply.header("ETag")
-            return reply
         try:
-            whole = self._check_range(reply)
+            whole = bool(self._have) and self._check_range(reply)
         except PageCut:
             reply.close()
             raise
+        if self._nothing_came:
+            self._note(reply)
         if whole:
             reply.close()
             return None
         return reply
 
+    @property
+    def _nothing_came(self) -> bool:
+        """No byte yet: what is wrong now was so from the beginning."""
+        return self._have == self._wanted.start
+
+    def _note(self, reply: Reply) -> None:
+        """Keep what the first answer says of the file, so that a resume is of the same."""
+        length = _number(reply.header("Content-Length"))
+        self._length = None if length is None else self._have + length
+        self._etag = reply.header("ETag")
+
     def _check_range(self, reply: Reply) -> bool:
-        """Whether the answer to a resume says that nothing is left. Raises: PageCut: it is not the rest."""
+        """Whether the answer says that nothing is left. Raises: PageCut: it is not what follows ``_have``."""
         if reply.status == _NOT_IN_RANGE:
             if reply.header("Content-Range") == f"bytes */{self._have}":
                 return True
             raise self._cut("the server has no such range")
         said = _CONTENT_RANGE.fullmatch(reply.header("Content-Range"))
         if reply.status != _PARTIAL or said is None:
-            raise self._cut("the server cannot resume")
+            raise self._cut("the server ignores ranges")
         if int(said[1]) != self._have or (said[2] != "*" and int(said[2]) not in {self._wanted.size, self._length}):
-            raise self._cut("the server resumed another file")
+            raise self._cut("the server gave another range or another file")
         return False
 
     def _with_sign(self, ask: Callable[[], Reply]) -> Reply:
@@ -284,15 +295,17 @@ class _Transfer:
         )
 
     def _cut(self, reason: str) -> PageCut:
-        path = self._wanted.path
-        return PageCut(f"{path}: {self._have} of {self._wanted.size} bytes came: {reason}", path=path)
+        path, have = self._wanted.path, self._have
+        if self._nothing_came and have:
+            return PageCut(f"{path} cannot be had from byte {have} on: {reason}", path=path)
+        return PageCut(f"{path}: {have} of {self._wanted.size} bytes came: {reason}", path=path)
 
     def _failed(self, reason: str) -> PageFailed:
         return PageFailed(f"{self._wanted.path}: {reason}", path=self._wanted.path)
 
-    def _unreachable(self, failure: NoAnswer) -> ServerUnreachable:
+    def _unreachable(self, reason: str) -> ServerUnreachable:
         return ServerUnreachable(
-            f"{self._wanted.path}: the server cannot be reached: {failure.reason}",
+            f"{self._wanted.path}: the server cannot be reached: {reason}",
             fix="check [source] url, that the server runs, and the network between",
             path=self._wanted.path,
         )
