@@ -8,6 +8,7 @@ are padded so that the order of keys is the order of events.
 ``sent/<volume>/<seq>.<revision>.<epoch>``                its missing pages are being handed out
 ``staging/<volume>/<page>.entry``                         this page is safely here
 ``staging/<volume>/<page>.<nonce>.data``                  a large page on its way
+``staging/<volume>/<page>.<number>.piece``                a part of an archive on its way
 ``failures/<volume>/<page>.<seq>.<epoch>.json``           this page failed, and why
 ``decisions/<volume>/<number>.<kind>.<subject>.json``     what the operator decided, and about what
 ``done/<volume>/<seq>.<version digest>.<decision>.json``  the receipt of a published book
@@ -35,6 +36,17 @@ RESERVED = frozenset({MANIFESTS, SENT, STAGING, FAILURES, DECISIONS, DONE, RUNS,
 """What stands at the root of a work store; a library inside it must not be one of these."""
 
 BOOK_TYPE = "application/vnd.comicbook+zip"
+
+ARCHIVE_TYPES = {
+    "cbz": BOOK_TYPE,
+    "zip": BOOK_TYPE,
+    "cbr": "application/vnd.comicbook-rar",
+    "rar": "application/vnd.comicbook-rar",
+    "7z": "application/x-7z-compressed",
+    "pdf": "application/pdf",
+    "epub": "application/epub+zip",
+}
+"""Media types of archives that are copied, by suffix."""
 
 _SLUG_LENGTH = 40
 _LAST_MILLISECOND = 10**13 - 1
@@ -128,6 +140,16 @@ def data_key(volume: str, page: str, nonce: str) -> str:
     return f"{STAGING}{volume}/{page}.{nonce}.data"
 
 
+def piece_prefix(volume: str, page: str) -> str:
+    """Begins the keys of an archive's pieces, and that of its entry."""
+    return f"{STAGING}{volume}/{page}."
+
+
+def piece_key(volume: str, page: str, number: int) -> str:
+    """Key of the ``number``-th piece of an archive that is on its way, from 0."""
+    return f"{piece_prefix(volume, page)}{number:06d}.piece"
+
+
 def failure_key(volume: str, mark: FailureMark) -> str:
     """Key of a failure."""
     return f"{FAILURES}{volume}/{mark.page}.{mark.seq:06d}.{mark.epoch:04d}.json"
@@ -164,6 +186,14 @@ def page_of(key: str) -> str | None:
     """The page of an entry's key, or None for another kind of object."""
     name = key.rpartition("/")[2]
     return name.removesuffix(".entry") if name.endswith(".entry") else None
+
+
+def piece_of(key: str) -> int | None:
+    """The number of a piece's key, or None for another kind of object."""
+    match key.rpartition("/")[2].split("."):
+        case [_, number, "piece"] if number.isdigit():
+            return int(number)
+    return None
 
 
 def parse_manifest(key: str, created: float = 0.0) -> ManifestMark | None:
