@@ -194,6 +194,11 @@ def download_rates(settings: Settings) -> tuple[Rates, dict[str, Rates]]:
     return shared, own
 
 
+def existing(settings: Settings) -> dict[str, str]:
+    """What each subscription, by its path, does with books that Pagebind did not make."""
+    return {subscription.path: subscription.existing for subscription in settings.subscriptions}
+
+
 def paths_watched(settings: Settings) -> tuple[Watch, ...]:
     """The subscriptions' paths alone, to check a command line before anything is asked of anybody."""
     return tuple(Watch(subscription.path, subscription.library) for subscription in settings.subscriptions)

@@ -74,14 +74,14 @@ def test_status_asks_the_stores_alone(bound: World) -> None:
     bound.run(settle=None)
     bound.source.down = AuthRefused("no")
 
-    seen = status(bound.folders, bound.books, bound.policy, bound.clock)
+    seen = status(bound.folders, bound.books, bound.policy, bound.clock, {})
 
     assert {volume.path: volume.state for volume in seen.volumes} == {"/c/A": State.BOUND, "/c/B": State.WAITING}
     assert seen.last_run is not None
 
 
 def test_status_of_nothing(world: World) -> None:
-    seen = status(world.folders, world.books, world.policy, world.clock)
+    seen = status(world.folders, world.books, world.policy, world.clock, {})
 
     assert (seen.volumes, seen.last_run) == ([], None)
 

@@ -103,7 +103,7 @@ def test_status_and_verify_tell_of_a_damaged_manifest_and_show_the_rest(two: Wor
     two.run()
     manifest_of(two, PATH).write_bytes(b"\xff")
 
-    shown = status(two.folders, two.books, two.policy, two.clock)
+    shown = status(two.folders, two.books, two.policy, two.clock, {})
     verify = Verify(two.folders, two.books, read=False)
     _, named = verify.books()
 

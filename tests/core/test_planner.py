@@ -6,7 +6,8 @@ import pytest
 
 from pagebind.core.history import History
 from pagebind.core.keys import ManifestMark, SentMark
-from pagebind.core.planner import Action, Facts, Policy, Seen, Shelf, State, Verdict, judge
+from pagebind.core.planner import Action, Facts, Policy, Seen, State, Verdict, judge
+from pagebind.core.shelf import Shelf, ShelfView
 
 NOW = 1_000_000.0
 SETTLE = 600.0
@@ -33,7 +34,8 @@ def ruling(facts: Facts, policy: Policy = POLICY) -> tuple[State, Action, str | 
 
 SETTLED = Facts(seen_since(SETTLE), fresh=True, pages=10)
 SENT = Facts(seen_since(HOUR, sent=1), pages=10, missing=4, sent_here=True)
-BOUND = Facts(seen_since(HOUR), shelf=Shelf.OURS, bound_seq=1, bound_revision="a", receipted=True)
+OURS = ShelfView(Shelf.OURS, "v", 1, "a", receipted=True)
+BOUND = Facts(seen_since(HOUR), view=OURS)
 
 WAITS = (State.WAITING, Action.SETTLE, None)
 GOES = (State.WAITING, Action.FETCH, None)
@@ -48,10 +50,10 @@ GOES = (State.WAITING, Action.FETCH, None)
         (SENT._replace(missing=0), (State.COMPLETE, Action.BIND, None)),
         (SENT._replace(failed=1), (State.HELD, Action.DECIDE, "page_failed")),
         (SETTLED._replace(shrunk=("1.jpg",)), (State.HELD, Action.DECIDE, "shrunk")),
-        (SETTLED._replace(shelf=Shelf.FOREIGN), (State.HELD, Action.DECIDE, "foreign")),
-        (SETTLED._replace(shelf=Shelf.CHANGED), (State.HELD, Action.DECIDE, "changed")),
-        (SETTLED._replace(shelf=Shelf.REMOVED), (State.HELD, Action.DECIDE, "removed")),
-        (SETTLED._replace(shelf=Shelf.TAKEN, taken_by="/c/other"), (State.HELD, Action.DECIDE, "collision")),
+        (SETTLED._replace(view=ShelfView(Shelf.FOREIGN)), (State.HELD, Action.DECIDE, "foreign")),
+        (SETTLED._replace(view=ShelfView(Shelf.CHANGED)), (State.HELD, Action.DECIDE, "changed")),
+        (SETTLED._replace(view=ShelfView(Shelf.REMOVED)), (State.HELD, Action.DECIDE, "removed")),
+        (SETTLED._replace(view=ShelfView(Shelf.TAKEN), taken_by="/c/other"), (State.HELD, Action.DECIDE, "collision")),
         (BOUND, (State.BOUND, Action.NONE, None)),
         (SETTLED._replace(seen=Seen.IGNORED), (State.IGNORED, Action.NONE, None)),
         (SETTLED._replace(seen=Seen.GONE), (State.GONE, Action.NONE, None)),
@@ -67,7 +69,9 @@ def test_each_row_of_the_table(facts: Facts, expected: tuple[State, Action, str 
 
 
 @pytest.mark.parametrize("seen", [Seen.IGNORED, Seen.GONE, Seen.UNSUBSCRIBED])
-@pytest.mark.parametrize("facts", [SENT, BOUND, SENT._replace(missing=0), SETTLED._replace(shelf=Shelf.FOREIGN)])
+@pytest.mark.parametrize(
+    "facts", [SENT, BOUND, SENT._replace(missing=0), SETTLED._replace(view=ShelfView(Shelf.FOREIGN))]
+)
 def test_what_is_not_there_is_left_alone(facts: Facts, seen: Seen) -> None:
     assert ruling(facts._replace(seen=seen))[:2] == (State(seen.value), Action.NONE)
 
@@ -75,7 +79,7 @@ def test_what_is_not_there_is_left_alone(facts: Facts, seen: Seen) -> None:
 @pytest.mark.parametrize("shelf", [Shelf.FOREIGN, Shelf.CHANGED, Shelf.REMOVED, Shelf.TAKEN])
 @pytest.mark.parametrize("facts", [SENT, SETTLED, SENT._replace(missing=0), Facts(History())])
 def test_no_book_that_is_not_ours_is_touched(facts: Facts, shelf: Shelf) -> None:
-    assert ruling(facts._replace(shelf=shelf))[:2] == (State.HELD, Action.DECIDE)
+    assert ruling(facts._replace(view=ShelfView(shelf)))[:2] == (State.HELD, Action.DECIDE)
 
 
 def test_a_bound_volume_is_bound_though_its_folder_could_not_be_listed() -> None:
@@ -146,7 +150,7 @@ def test_of_two_manifests_of_one_seq_the_sent_one_goes_on() -> None:
 
 
 def test_a_book_of_another_revision_is_out_of_date() -> None:
-    assert ruling(BOUND._replace(bound_revision="b", fresh=True)) == GOES
+    assert ruling(BOUND._replace(view=OURS._replace(revision="b"), fresh=True)) == GOES
 
 
 def test_a_revision_that_comes_back_is_the_book_again() -> None:
@@ -159,7 +163,7 @@ def test_a_revision_that_comes_back_is_the_book_again() -> None:
     ("receipted", "leftovers", "tidy"), [(True, False, False), (False, False, True), (True, True, True)]
 )
 def test_a_book_without_receipt_or_with_leftovers_is_tidied(receipted: bool, leftovers: bool, tidy: bool) -> None:
-    assert judge(BOUND._replace(receipted=receipted, leftovers=leftovers), POLICY, NOW).tidy is tidy
+    assert judge(BOUND._replace(view=OURS._replace(receipted=receipted), leftovers=leftovers), POLICY, NOW).tidy is tidy
 
 
 # -- handing out once more
@@ -221,7 +225,7 @@ def test_what_is_complete_is_bound_though_its_folder_could_not_be_listed() -> No
 
 @pytest.mark.parametrize("shelf", [Shelf.FOREIGN, Shelf.CHANGED, Shelf.REMOVED, Shelf.TAKEN])
 def test_a_problem_says_what_to_do_and_where(shelf: Shelf) -> None:
-    problem = judge(SETTLED._replace(shelf=shelf, path="/c/A", taken_by="/c/B"), POLICY, NOW).problem
+    problem = judge(SETTLED._replace(view=ShelfView(shelf), path="/c/A", taken_by="/c/B"), POLICY, NOW).problem
 
     assert problem is not None
     assert problem.path == "/c/A"

@@ -7,28 +7,36 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from pagebind.app.inventory import Inventory, ShelfView, load_manifest, look_at_shelf
+from pagebind.app.inventory import Inventory, load_manifest, waived_pages
 from pagebind.app.report import VolumeReport
-from pagebind.core import keys
+from pagebind.core import decisions, keys
 from pagebind.core.history import History, final_failures
-from pagebind.core.planner import Facts, Policy, Seen, Shelf, Verdict, judge
+from pagebind.core.manifest import pictures
+from pagebind.core.planner import Facts, Policy, Seen, Verdict, judge
+from pagebind.core.shelf import Shelf, ShelfView, is_bound
 from pagebind.errors import KeyMissing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pagebind.app.sighting import Sighting
-    from pagebind.ports.store import ObjectInfo, Store
+    from pagebind.core.manifest import Page
+    from pagebind.ports.store import Store
 
 
 class Assessment(NamedTuple):
-    """A volume with its facts and what follows from them. ``history`` includes a listing that is only planned."""
+    """A volume with its facts and what follows from them.
+
+    ``history`` includes a listing that is only planned. ``missing`` are the files of the newest manifest that are
+    neither staged nor waived, None where nobody needed to know. ``waived`` are ids of pages, whether missing or not.
+    """
 
     sighting: Sighting
     history: History
     facts: Facts
     verdict: Verdict
-    missing: tuple[str, ...] | None
+    missing: tuple[Page, ...] | None
+    waived: frozenset[str] = frozenset()
 
     def report(self) -> VolumeReport:
         """The volume as people see it."""
@@ -45,43 +53,56 @@ class Assessment(NamedTuple):
             self._staged(),
             sighting.size,
             verdict.settles_at,
-            self.facts.bound_at,
+            self.facts.view.bound_at,
             verdict.action,
-            verdict.reason,
+            self._reason(),
             verdict.problem,
         )
 
+    def _reason(self) -> str:
+        """Why it is so, and what was decided last."""
+        told = decisions.told(self.history.decisions)
+        return f"{self.verdict.reason} (decided: {told})" if told else self.verdict.reason
+
     def _staged(self) -> int:
         if self.missing is not None:
-            return self.sighting.pages - len(self.missing)
+            return self.sighting.pages - len(pictures(self.missing))
         return min(len(self.history.staged), self.sighting.pages)
 
 
 class Assessor:
-    """Turns sightings and histories into verdicts. ``sent_here``: the (volume, seq) that this process handed out."""
+    """Turns sightings and histories into verdicts.
 
-    def __init__(self, work: Store, library: Store, policy: Policy, sent_here: set[tuple[str, int]]) -> None:
+    Args:
+        existing: what each subscription, by its path, does with books that Pagebind did not make.
+        sent_here: the (volume, seq) that this process handed out.
+    """
+
+    def __init__(
+        self,
+        work: Store,
+        library: Store,
+        policy: Policy,
+        existing: Mapping[str, str],
+        sent_here: set[tuple[str, int]],
+    ) -> None:
         self._work = work
         self._library = library
         self._policy = policy
+        self._existing = existing
         self._sent_here = sent_here
 
     def assess(
         self, sightings: Mapping[str, Sighting], inventory: Inventory, now: float, *, restricted: bool = False
     ) -> list[Assessment]:
         """All volumes, by path."""
-        views = {s.volume: self._view(s, inventory) for s in sightings.values()}
+        views = {
+            s.volume: inventory.view(s.volume, keys.library_digest(s.key), self._library.head)
+            for s in sightings.values()
+        }
         owners = self._owners(sightings, views, inventory, restricted=restricted)
         ordered = sorted(sightings.values(), key=lambda s: s.path)
         return [self._assess(s, inventory, views[s.volume], owners, sightings, now) for s in ordered]
-
-    def _view(self, sighting: Sighting, inventory: Inventory) -> ShelfView:
-        history = inventory.history(sighting.volume)
-        book = inventory.book(keys.library_digest(sighting.key), history)
-        return look_at_shelf(sighting.volume, history, book, self._read)
-
-    def _read(self, key: str) -> ObjectInfo | None:
-        return self._library.head(key)
 
     def _owners(
         self,
@@ -94,7 +115,8 @@ class Assessor:
         """Whose each contested key is: the volume with a book there, else the one whose path sorts first."""
         claims: defaultdict[str, list[tuple[bool, str, str]]] = defaultdict(list)
         for s in sightings.values():
-            if s.seen in (Seen.LISTED, Seen.UNKNOWN):
+            forgotten = inventory.history(s.volume).standing.forgotten
+            if s.seen in (Seen.LISTED, Seen.UNKNOWN) and (not forgotten or views[s.volume].shelf is Shelf.OURS):
                 ours = views[s.volume].shelf in (Shelf.OURS, Shelf.CHANGED, Shelf.REMOVED)
                 claims[keys.library_digest(s.key)].append((not ours, s.path, s.volume))
         if restricted:
@@ -127,58 +149,70 @@ class Assessor:
         if sighting.planned is not None:
             history = replace(history, manifests=[*history.manifests, sighting.planned])
         head = history.head
-        missing = self._missing(sighting, history)
-        failed = self._failed(history, missing, now)
-        shelf, taken_by = view.shelf, ""
+        taken_by = ""
         owner = owners.get(keys.library_digest(sighting.key))
         if owner is not None and owner[1] != sighting.volume:
-            shelf, taken_by = Shelf.TAKEN, owner[0]
-        elif shelf is Shelf.TAKEN:
+            view, taken_by = view._replace(shelf=Shelf.TAKEN), owner[0]
+        elif view.shelf is Shelf.TAKEN:
             known = sightings.get(view.owner)
             taken_by = known.path if known else view.owner
+        waived = waived_pages(self._work, sighting.volume, history)
+        missing = self._missing(sighting, history, view, waived)
+        failed = self._failed(history, missing, now)
         facts = Facts(
             history=history,
             seen=sighting.seen,
             why=sighting.why,
             fresh=sighting.fresh,
             may_refresh=sighting.may_refresh,
-            shelf=shelf,
+            view=view,
+            existing=self._existing.get(sighting.subscription, "keep"),
             taken_by=taken_by,
-            bound_seq=view.bound_seq,
-            bound_revision=view.bound_revision,
-            bound_at=view.bound_at,
-            receipted=view.receipted,
+            moved_from=sighting.moved_from,
             shrunk=sighting.shrunk,
             pages=sighting.pages,
             missing=None if missing is None else len(missing),
             failed=failed,
-            leftovers=not self._policy.keep_pages and bool(history.staged or history.debris),
+            leftovers=self._leftovers(history, inventory, sighting),
             sent_here=head is not None and (sighting.volume, head.seq) in self._sent_here,
             path=sighting.path,
         )
-        return Assessment(sighting, history, facts, judge(facts, self._policy, now), missing)
+        return Assessment(sighting, history, facts, judge(facts, self._policy, now), missing, waived)
 
-    def _missing(self, sighting: Sighting, history: History) -> tuple[str, ...] | None:
-        """Pages of the newest manifest without an entry; None where nobody needs to know."""
+    def _leftovers(self, history: History, inventory: Inventory, sighting: Sighting) -> bool:
+        if not self._policy.keep_pages and (history.staged or history.debris):
+            return True
+        key_digest = keys.library_digest(sighting.key)
+        renamed = history.standing.renamed == key_digest
+        return renamed and inventory.former_book(history, key_digest) is not None
+
+    def _missing(
+        self, sighting: Sighting, history: History, view: ShelfView, waived: frozenset[str]
+    ) -> tuple[Page, ...] | None:
         head = history.head
-        if sighting.content is not None:
-            return tuple(page.id for page in sighting.content if page.id not in history.staged)
-        if head is None or sighting.planned is not None or not history.epochs(head) or _is_done(history, head.seq):
-            return None
-        try:
-            pages = load_manifest(self._work, sighting.volume, head).pages
-        except KeyMissing:
-            return None  # the survey has noted it
-        return tuple(page.id for page in pages if page.id not in history.staged)
+        pages = sighting.content
+        if pages is None:
+            unsent = head is None or sighting.planned is not None or not history.epochs(head)
+            if head is None or unsent or is_bound(history, view, head):
+                return None
+            try:
+                pages = load_manifest(self._work, sighting.volume, head).pages
+            except KeyMissing:
+                return None  # the survey has noted it
+        return tuple(page for page in pages if page.id not in history.staged and page.id not in waived)
 
-    def _failed(self, history: History, missing: Iterable[str] | None, now: float) -> int:
+    def _failed(self, history: History, missing: Iterable[Page] | None, now: float) -> int:
         if not history.failures or missing is None:
             return 0
-        final = final_failures(
-            history.failures, now=now, epochs=self._policy.give_up_epochs, after=self._policy.give_up_after
+        final = self.final_failures(history, now)
+        return sum(page.id in final for page in missing)
+
+    def final_failures(self, history: History, now: float) -> set[str]:
+        """The pages that have failed for good since the last `retry`, by id."""
+        return final_failures(
+            history.failures,
+            now=now,
+            epochs=self._policy.give_up_epochs,
+            after=self._policy.give_up_after,
+            since=history.standing.retried,
         )
-        return len(final.intersection(missing))
-
-
-def _is_done(history: History, seq: int) -> bool:
-    return any(receipt.seq == seq for receipt in history.receipts)

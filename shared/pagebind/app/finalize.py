@@ -6,21 +6,21 @@ everything after that may be done twice.
 
 from __future__ import annotations
 
+import json
 import logging
-import zlib
 from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app import inventory as inventories
-from pagebind.app.inventory import ShelfView, load_manifest, look_at_shelf
-from pagebind.core import comicinfo, crc32c, entry, keys, names, receipt, zip_layout
-from pagebind.core.entry import EntryFacts
-from pagebind.core.keys import ReceiptMark
-from pagebind.core.planner import Shelf
-from pagebind.core.receipt import BoundPage, Receipt
+from pagebind.app.book import Book, Staged, called, put_together
+from pagebind.app.inventory import load_manifest, look_at_shelf, waived_pages
+from pagebind.core import entry, keys, receipt, zip_layout
+from pagebind.core.keys import FailureMark, ReceiptMark
+from pagebind.core.receipt import Receipt
+from pagebind.core.shelf import Shelf, ShelfView, may_be_adopted, may_go_over
 from pagebind.errors import ConditionFailed, KeyMissing, PartDamaged, StoreUnavailable
-from pagebind.ports.store import ABSENT, Condition, ObjectInfo, Part, Store, StoredPart, Version
+from pagebind.ports.store import ABSENT, Condition, ObjectInfo, Store, StoredPart, Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,6 +40,7 @@ class Outcome(StrEnum):
     """How a finalize ended."""
 
     BOUND = "bound"
+    ADOPTED = "adopted"
     NOTHING = "nothing"
     INCOMPLETE = "incomplete"
     HELD = "held"
@@ -63,12 +64,18 @@ class Finalized(NamedTuple):
     missing: int = 0
 
 
-class _Staged(NamedTuple):
-    """A page with its entry, checked against what fetch recorded."""
+class _World(NamedTuple):
+    """A volume as one look found it.
 
-    page: Page
-    facts: EntryFacts
-    part: StoredPart
+    ``book`` is what stands under its key, ``former`` its own book under the key that it had before.
+    """
+
+    history: History
+    newest: Manifest
+    book: ObjectInfo | None
+    former: ObjectInfo | None
+    view: ShelfView
+    waived: frozenset[str]
 
 
 class Finalize:
@@ -106,49 +113,80 @@ class Finalize:
         )
 
     def _once(self, task: FinalizeTask) -> Finalized:
-        history = inventories.take_one(self._work, task.volume)
-        head = history.head
-        if head is None:
+        world = self._look(task.volume)
+        if world is None:
             return Finalized(Outcome.NOTHING)
-        manifest = load_manifest(self._work, task.volume, head)
-        book = self._library.head(manifest.key)
-        view = look_at_shelf(task.volume, history, book, lambda _: book)
-        if view.shelf not in (Shelf.FREE, Shelf.OURS):
+        history, view, key = world.history, world.view, world.newest.key
+        if history.standing.forgotten:
+            return self._forget(world)
+        if may_be_adopted(history, view, task.existing):
+            return self._adopt(world, task)
+        if view.shelf not in (Shelf.FREE, Shelf.OURS) and not may_go_over(history, view, task.existing):
             log.info("held", extra={"volume": task.volume, "reason": view.shelf.value})
-            return Finalized(Outcome.HELD, manifest.key)
-        chosen = self._choose(history, view, manifest)
+            return Finalized(Outcome.HELD, key)
+        chosen = self._choose(world)
         if chosen is None:
-            return self._settle_bound(manifest, history, view, book)
-        staged, missing, damaged = self._entries(chosen)
+            return self._settle_bound(world)
+        staged, missing, damaged = self._entries(chosen, world.waived)
         if missing:
             return Finalized(Outcome.INCOMPLETE, chosen.key, missing=missing)
         if damaged:
             return self._discard(chosen, damaged)
-        return self._bind(chosen, staged, book)
+        return self._bind(world, chosen, staged)
 
-    def _choose(self, history: History, view: ShelfView, newest: Manifest) -> Manifest | None:
+    def _look(self, volume: str) -> _World | None:
+        history = inventories.take_one(self._work, volume)
+        head = history.head
+        if head is None:
+            return None
+        newest = load_manifest(self._work, volume, head)
+        book = self._library.head(newest.key)
+        former = self._former_book(volume, history, newest)
+        view = look_at_shelf(volume, history, book, lambda _: book, elsewhere=former is not None)
+        return _World(history, newest, book, former, view, waived_pages(self._work, volume, history))
+
+    def _former_book(self, volume: str, history: History, newest: Manifest) -> ObjectInfo | None:
+        """The volume's book under another key than that of its newest manifest, as a receipt names it."""
+        if len({mark.key_digest for mark in history.manifests}) <= 1:
+            return None
+        for mark in sorted(history.receipts, reverse=True):
+            with suppress(KeyMissing, ValueError):
+                bound = receipt.load(self._work.get(keys.receipt_key(volume, mark)))
+                standing = self._library.head(bound.key) if bound.key != newest.key else None
+                if standing is not None and standing.version == bound.version:
+                    return standing
+        return None
+
+    def _choose(self, world: _World) -> Manifest | None:
         """The newest sent manifest that is newer than the book, complete if there is a complete one.
 
-        The book is as new as the newest listing that it equals: nothing seen before that is published over it.
+        The book is as new as the newest listing that it equals: nothing seen before that is published over it. It is
+        out of date, too, if a decision since changed what it should hold.
         """
-        book_seq = max([view.bound_seq or 0, *_seqs_of(history, view.bound_revision)])
+        history, view, newest = world.history, world.view, world.newest
+        outdated = view.shelf is Shelf.OURS and view.decision < history.standing.shape
+        book_seq = max([view.seq or 0, *_seqs_of(history, view.revision)]) - outdated
         first: Manifest | None = None
         for mark in _sent_manifests(history):
             if mark.seq <= book_seq:
                 break
+            if mark.key_digest != keys.library_digest(newest.key):
+                continue
             manifest = newest if mark.seq == newest.seq else load_manifest(self._work, newest.volume, mark)
-            if all(page.id in history.staged for page in manifest.pages):
+            if all(page.id in history.staged or page.id in world.waived for page in manifest.pages):
                 return manifest
             first = first or manifest
         return first
 
-    def _entries(self, manifest: Manifest) -> tuple[list[_Staged], int, list[tuple[Page, ObjectInfo]]]:
-        """The pages whose entries hold what fetch recorded of them, how many have none, and those that are damaged.
+    def _entries(
+        self, manifest: Manifest, waived: frozenset[str]
+    ) -> tuple[list[Staged], int, list[tuple[Page, ObjectInfo]]]:
+        """The files whose entries hold what fetch recorded of them, how many are missing, and those that are damaged.
 
         Each entry is boiled down as it is listed, so that memory never holds the metadata of all.
         """
         absent = {page.id: page for page in manifest.pages}
-        staged: dict[str, _Staged] = {}
+        staged: dict[str, Staged] = {}
         damaged: list[tuple[Page, ObjectInfo]] = []
         for info in self._work.list(f"{keys.STAGING}{manifest.volume}/", metadata=True):
             page_id = keys.page_of(info.key)
@@ -159,8 +197,9 @@ class Finalize:
             if facts is None or facts.page != page_id or not _fits(page, facts, info):
                 damaged.append((page, info))
             else:
-                staged[page_id] = _Staged(page, facts, StoredPart(info.key, info.version, info.size, facts.crc32c))
-        return [staged[page.id] for page in manifest.pages if page.id in staged], len(absent), damaged
+                staged[page_id] = Staged(page, facts, StoredPart(info.key, info.version, info.size, facts.crc32c))
+        missing = sum(page_id not in waived for page_id in absent)
+        return [staged[page.id] for page in manifest.pages if page.id in staged], missing, damaged
 
     def _discard(self, manifest: Manifest, damaged: Sequence[tuple[Page, ObjectInfo]]) -> Finalized:
         for page, info in damaged:
@@ -169,33 +208,42 @@ class Finalize:
                 self._work.delete(info.key, version=info.version)
         return Finalized(Outcome.INCOMPLETE, manifest.key, refetch=tuple(page for page, _ in damaged))
 
-    def _bind(self, manifest: Manifest, staged: Sequence[_Staged], book: ObjectInfo | None) -> Finalized:
-        parts, whole, size = _layout(manifest, staged)
-        condition: Condition = Version(book.version) if book else ABSENT
+    def _bind(self, world: _World, manifest: Manifest, staged: Sequence[Staged]) -> Finalized:
+        book = put_together(manifest, staged, self._work)
+        decision = world.history.standing.newest
+        condition: Condition = Version(world.book.version) if world.book else ABSENT
         try:
             published = self._library.assemble(
                 manifest.key,
-                parts,
-                crc32c=whole,
+                book.parts,
+                crc32c=book.crc32c,
                 condition=condition,
                 metadata={
                     "volume": manifest.volume,
                     "seq": str(manifest.seq),
                     "revision": manifest.revision,
-                    "crc32c": f"{whole:08x}",
+                    "decision": str(decision),
+                    "crc32c": f"{book.crc32c:08x}",
                 },
-                content_type=keys.BOOK_TYPE,
+                content_type=book.content_type,
             )
         except PartDamaged as error:
             return self._discard_part(manifest, staged, error)
-        self._write_receipt(manifest, staged, published.version, size, whole)
-        self._clear(manifest)
+        self._write_receipt(manifest, book, published.version, decision)
+        self._clear(manifest, world)
         log.info(
-            "bound", extra={"volume": manifest.volume, "seq": manifest.seq, "key": manifest.key, "pages": len(staged)}
+            "bound",
+            extra={
+                "volume": manifest.volume,
+                "seq": manifest.seq,
+                "key": manifest.key,
+                "pages": len(book.rows),
+                "of_another_type": sum(bool(one.facts.kind) for one in staged),
+            },
         )
-        return Finalized(Outcome.BOUND, manifest.key, len(staged))
+        return Finalized(Outcome.BOUND, manifest.key, len(book.rows))
 
-    def _discard_part(self, manifest: Manifest, staged: Sequence[_Staged], error: PartDamaged) -> Finalized:
+    def _discard_part(self, manifest: Manifest, staged: Sequence[Staged], error: PartDamaged) -> Finalized:
         bad = [one for one in staged if one.part.key == error.path]
         if not bad:
             raise error
@@ -203,9 +251,7 @@ class Finalize:
             manifest, [(one.page, ObjectInfo(one.part.key, one.part.size, one.part.version, 0.0)) for one in bad]
         )
 
-    def _write_receipt(
-        self, manifest: Manifest, staged: Sequence[_Staged], version: str, size: int, whole: int
-    ) -> None:
+    def _write_receipt(self, manifest: Manifest, book: Book, version: str, decision: int) -> None:
         document = Receipt(
             manifest.volume,
             manifest.path,
@@ -213,65 +259,83 @@ class Finalize:
             manifest.seq,
             manifest.revision,
             version,
-            size,
-            whole,
-            tuple(_bound_pages(staged)),
+            book.size,
+            book.crc32c,
+            book.rows,
+            book.kind,
         )
+        mark = ReceiptMark(manifest.seq, keys.version_digest(version), decision)
         with suppress(ConditionFailed):  # another finalize of the same book wrote it
-            self._work.put(
-                keys.receipt_key(manifest.volume, ReceiptMark(manifest.seq, keys.version_digest(version))),
-                receipt.dump(document),
-                condition=ABSENT,
-            )
+            self._work.put(keys.receipt_key(manifest.volume, mark), receipt.dump(document), condition=ABSENT)
 
-    def _settle_bound(self, newest: Manifest, history: History, view: ShelfView, book: ObjectInfo | None) -> Finalized:
+    def _settle_bound(self, world: _World) -> Finalized:
         """Nothing to bind: write the receipt that a crash left out, and clear what the book has used."""
-        mark = history.of_seq(view.bound_seq) if view.bound_seq is not None else None
+        history, view, newest, book = world.history, world.view, world.newest, world.book
+        mark = history.of_seq(view.seq) if view.seq is not None else None
         if mark is None or book is None:
             return Finalized(Outcome.NOTHING, newest.key)
         bound = newest if mark.seq == newest.seq else load_manifest(self._work, newest.volume, mark)
-        try:
-            if not view.receipted:
-                self._recover_receipt(bound, book)
-        except ValueError:
-            return self._bind_again(bound, book)
-        self._clear(bound)
+        if not view.receipted:
+            from pagebind.app.read_back import rows_in
+
+            try:
+                rows = rows_in(self._library, book, bound)
+            except ValueError:
+                return self._bind_again(world, bound)
+            whole = int((book.metadata or {}).get("crc32c", "0"), 16)
+            kind = "archive" if bound.pages[0].kind == "archive" else "bound"
+            self._write_receipt(bound, Book([], whole, book.size, rows, kind, ""), book.version, view.decision)
+        self._clear(bound, world)
         return Finalized(Outcome.NOTHING, newest.key)
 
-    def _bind_again(self, bound: Manifest, book: ObjectInfo) -> Finalized:
+    def _bind_again(self, world: _World, bound: Manifest) -> Finalized:
         """The book was damaged before its receipt was written; its entries still stand, if nobody took them."""
-        staged, missing, damaged = self._entries(bound)
+        staged, missing, damaged = self._entries(bound, world.waived)
         if missing or damaged:
             log.warning("held: the book is damaged", extra={"volume": bound.volume, "key": bound.key})
             return Finalized(Outcome.HELD, bound.key)
-        return self._bind(bound, staged, book)
+        return self._bind(world, bound, staged)
 
-    def _recover_receipt(self, bound: Manifest, book: ObjectInfo) -> None:
-        """The crash came between book and receipt. The book says itself which revision it is, and its checksum.
-
-        Raises:
-            ValueError: its local headers are not those that were written.
-        """
-        whole = int((book.metadata or {}).get("crc32c", "0"), 16)
-        self._write_receipt(bound, list(self._read_back(bound, book)), book.version, book.size, whole)
-
-    def _read_back(self, bound: Manifest, book: ObjectInfo) -> Iterator[_Staged]:
-        """The facts of a book's pages from the book itself: its local headers, one after another."""
-        offset = 0
-        for page in bound.pages:
-            room = zip_layout.entry_size(zip_layout.Entry(page.book_name, 0, page.size)) - page.size
-            header = b"".join(self._library.stream(book.key, start=offset, length=room))
-            _, crc, size, length = zip_layout.parse_local_header(header)
-            yield _Staged(page, EntryFacts(page.id, crc, size, 0), StoredPart("", "", length + size, 0))
-            offset += length + size
-
-    def _clear(self, bound: Manifest) -> None:
-        """Empty the volume's staging, unless a newer listing may still want some of it."""
+    def _clear(self, bound: Manifest, world: _World) -> None:
+        """Empty the volume's staging, unless a newer listing may still want some of it; remove a book that moved."""
+        former, renamed = world.former, world.history.standing.renamed
+        if former is not None and renamed == keys.library_digest(bound.key):
+            with suppress(ConditionFailed):  # somebody changed it meanwhile: then it is theirs
+                self._library.delete(former.key, version=former.version)
         head = inventories.take_one(self._work, bound.volume).head
         if self._keep_pages or head is None or head.revision != bound.revision:
             return
         for info in self._work.list(f"{keys.STAGING}{bound.volume}/"):
             self._work.delete(info.key)
+
+    def _forget(self, world: _World) -> Finalized:
+        """Leave the volume alone, and delete the very version of its book that was condemned."""
+        book, view = world.book, world.view
+        if book is not None and view.shelf is Shelf.OURS and view.version == world.history.standing.condemned:
+            self._library.delete(book.key, version=book.version)
+            log.info("deleted", extra={"volume": world.newest.volume, "key": book.key})
+        return Finalized(Outcome.NOTHING, world.newest.key)
+
+    def _adopt(self, world: _World, task: FinalizeTask) -> Finalized:
+        """Make a book that another tool made ours, if it holds exactly the listed pages; else say why not."""
+        from pagebind.app.adopt import Adopted, adopt
+
+        newest, view = world.newest, world.view
+        if world.book is None:
+            return Finalized(Outcome.NOTHING, newest.key)
+        found = adopt(self._library, world.book, newest, hash_check=task.hash_check)
+        if isinstance(found, Adopted):
+            book = Book([], found.crc32c, found.size, found.pages, "adopted", "")
+            self._write_receipt(newest, book, world.book.version, world.history.standing.newest)
+            log.info("adopted", extra={"volume": newest.volume, "key": newest.key, "pages": len(found.pages)})
+            return Finalized(Outcome.ADOPTED, newest.key, len(found.pages))
+        log.info("not adopted", extra={"volume": newest.volume, "key": newest.key, "reason": found.reason})
+        mark = FailureMark(keys.adoption(view.version), newest.seq, 0)
+        document = {"schema": 1, "path": newest.path, "code": "foreign", "message": found.reason, "fix": ""}
+        key = keys.failure_key(newest.volume, mark)
+        self._work.delete(key)  # one that `retry` has voided
+        self._work.put(key, json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        return Finalized(Outcome.HELD, newest.key)
 
 
 def _sent_manifests(history: History) -> list[ManifestMark]:
@@ -285,43 +349,9 @@ def _seqs_of(history: History, revision: str | None) -> Iterator[int]:
     return (mark.seq for mark in history.manifests if history.revision_of(mark.seq) == revision)
 
 
-def _fits(page: Page, facts: EntryFacts, info: ObjectInfo) -> bool:
-    expected = zip_layout.entry_size(zip_layout.Entry(page.book_name, facts.crc32, facts.size))
+def _fits(page: Page, facts: entry.EntryFacts, info: ObjectInfo) -> bool:
+    """Whether an entry is as long as what fetch recorded of it, and has its checksum where the store knows that."""
+    expected = facts.size
+    if page.kind != "archive":
+        expected = zip_layout.entry_size(zip_layout.Entry(called(page, facts), facts.crc32, facts.size))
     return info.size == expected and info.crc32c in (None, facts.crc32c)
-
-
-def _layout(manifest: Manifest, staged: Sequence[_Staged]) -> tuple[list[Part], int, int]:
-    """The book as parts, with its CRC-32C and size: the entries, then ComicInfo and the central directory in one."""
-    info = comicinfo.comicinfo(
-        manifest.about,
-        (
-            comicinfo.PageFacts(one.facts.size, one.facts.width, one.facts.height, names.is_cover(one.page.name))
-            for one in staged
-        ),
-    )
-    tail = _tail(staged, info)
-    entries = crc32c.combine_all((one.facts.crc32c, one.part.size) for one in staged)
-    whole = crc32c.combine(entries, _crc32c(tail), len(tail))
-    size = sum(one.part.size for one in staged) + len(tail)
-    return [*(one.part for one in staged), tail], whole, size
-
-
-def _tail(staged: Sequence[_Staged], info: bytes) -> bytes:
-    entries = [zip_layout.Entry(one.page.book_name, one.facts.crc32, one.facts.size) for one in staged]
-    last = zip_layout.Entry(comicinfo.NAME, zlib.crc32(info), len(info))
-    header = zip_layout.local_header(last.name, last.crc32, last.size)
-    return b"".join([header, info, zip_layout.central_directory([*entries, last])])
-
-
-def _crc32c(content: bytes) -> int:
-    import google_crc32c
-
-    value: int = google_crc32c.value(content)
-    return value
-
-
-def _bound_pages(staged: Sequence[_Staged]) -> Iterator[BoundPage]:
-    offset = 0
-    for one in staged:
-        offset += one.part.size
-        yield BoundPage(one.page.id, one.page.book_name, offset - one.facts.size, one.facts.size, one.facts.crc32)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from pagebind.core import keys
+from pagebind.core import decisions, keys
 from pagebind.core import manifest as manifests
 from pagebind.core.history import History
-from pagebind.core.planner import Shelf
+from pagebind.core.shelf import Shelf, ShelfView
 from pagebind.errors import KeyMissing, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -45,29 +46,30 @@ class Inventory(NamedTuple):
         ours = (book for book in standing if history.receipt_for(book.version))
         return next(ours, next(iter(standing), None))
 
+    def view(self, volume: str, key_digest: str, read: Callable[[str], ObjectInfo | None]) -> ShelfView:
+        """What stands under a volume's key; see `look_at_shelf`."""
+        history = self.history(volume)
+        elsewhere = self.former_book(history, key_digest) is not None
+        return look_at_shelf(volume, history, self.book(key_digest, history), read, elsewhere=elsewhere)
+
+    def former_book(self, history: History, key_digest: str) -> ObjectInfo | None:
+        """The volume's book under a key that it had before this one."""
+        former = {mark.key_digest for mark in history.manifests} - {key_digest}
+        standing = (book for digest in sorted(former) for book in self.books.get(digest, ()))
+        return next((book for book in standing if history.receipt_for(book.version)), None)
+
     def demand_a_library(self) -> None:
         """Refuse to work on an empty library that had books: most likely its disk is not mounted.
 
         Raises:
             StoreUnavailable: it is so. A single missing book may have been removed by somebody; that is held.
         """
-        bound = sum(bool(history.receipts) for history in self.volumes.values())
+        bound = sum(bool(h.receipts) and not h.standing.forgotten for h in self.volumes.values())
         if bound > 1 and not self.books:
             raise StoreUnavailable(
                 f"the library is empty, but {bound} volumes were bound in it",
                 fix="mount it; if you removed all books on purpose, delete the folder done/ in the store",
             )
-
-
-class ShelfView(NamedTuple):
-    """What stands under a volume's key, and if it is the volume's own book, which."""
-
-    shelf: Shelf
-    bound_seq: int | None = None
-    bound_revision: str | None = None
-    bound_at: float | None = None
-    receipted: bool = False
-    owner: str = ""
 
 
 def take(work: Store, library: Store) -> Inventory:
@@ -119,26 +121,45 @@ def _append(marks: list[_Mark], mark: _Mark | None) -> None:
 
 
 def look_at_shelf(
-    volume: str, history: History, book: ObjectInfo | None, read: Callable[[str], ObjectInfo | None]
+    volume: str,
+    history: History,
+    book: ObjectInfo | None,
+    read: Callable[[str], ObjectInfo | None],
+    *,
+    elsewhere: bool = False,
 ) -> ShelfView:
     """Say whose the object under a volume's key is.
 
     By a receipt that names its version; only where none does, by the object's own metadata, for which ``read`` is
-    called with its key.
+    called with its key. ``elsewhere``: the volume's book stands under its former key.
     """
     if book is None:
-        return ShelfView(Shelf.REMOVED if history.receipts else Shelf.FREE)
+        newest = history.receipt
+        removed = newest is not None and not elsewhere and newest.version_digest not in history.standing.deleted
+        return ShelfView(Shelf.REMOVED if removed else Shelf.FREE, elsewhere=elsewhere)
+    version = keys.version_digest(book.version)
     receipt = history.receipt_for(book.version)
     if receipt is not None:
         revision = history.revision_of(receipt.seq)
-        return ShelfView(Shelf.OURS, receipt.seq, revision, receipt.created, receipted=True)
+        return ShelfView(Shelf.OURS, version, receipt.seq, revision, receipt.decision, receipt.created, receipted=True)
     described = book if book.metadata is not None else read(book.key)
     said = (described.metadata if described else None) or {}
     if said.get("volume") == volume and said.get("seq", "").isdigit():
-        return ShelfView(Shelf.OURS, int(said["seq"]), said.get("revision"), book.created)
-    if history.receipts:
-        return ShelfView(Shelf.CHANGED)
-    return ShelfView(Shelf.TAKEN if said.get("volume") else Shelf.FOREIGN, owner=said.get("volume", ""))
+        decision = int(said["decision"]) if said.get("decision", "").isdigit() else 0
+        return ShelfView(Shelf.OURS, version, int(said["seq"]), said.get("revision"), decision, book.created)
+    if history.receipts and not elsewhere:
+        return ShelfView(Shelf.CHANGED, version)
+    return ShelfView(Shelf.TAKEN if said.get("volume") else Shelf.FOREIGN, version, owner=said.get("volume", ""))
+
+
+def waived_pages(work: Store, volume: str, history: History) -> frozenset[str]:
+    """The pages that the volume's book may go without, by id; their decisions are read where there are any."""
+    waived: set[str] = set()
+    for mark in history.standing.waivers:
+        with suppress(KeyMissing, ValueError):  # a damaged decision waives nothing
+            decision = decisions.load(work.get(keys.decision_key(volume, mark)))
+            waived.update(page for page, _ in decision.pages)
+    return frozenset(waived)
 
 
 def load_manifest(work: Store, volume: str, mark: ManifestMark) -> Manifest:

@@ -75,8 +75,7 @@ def _pages(assessment: Assessment) -> int:
 
 
 def _bytes(assessment: Assessment) -> int:
-    missing, content = assessment.missing, assessment.sighting.content
-    if missing is None or content is None:
+    missing = assessment.missing
+    if missing is None:
         return assessment.sighting.size
-    wanted = set(missing)
-    return sum(page.size for page in content if page.id in wanted)
+    return sum(page.size for page in missing)

@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import uuid
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app import inventory as inventories
 from pagebind.app.assess import Assessment, Assessor
+from pagebind.app.held import held_pages
 from pagebind.app.inventory import load_manifest
 from pagebind.app.report import problem_of, rfc3339
 from pagebind.app.sighting import Sighting, remembered
@@ -105,7 +108,9 @@ class Poll:
         self._ahead = policy.rate * _AHEAD * interval
         self._sent_here = sent_here if sent_here is not None else set()
         self._finalized: set[tuple[str, int | None, State]] = set()
-        self._assessor = Assessor(work, library, policy, self._sent_here)
+        self._existing = {watch.path: watch.existing for watch in watches}
+        self._renames = {watch.path for watch in watches if watch.fix_extensions}
+        self._assessor = Assessor(work, library, policy, self._existing, self._sent_here)
         self._surveyor = Surveyor(
             source,
             work,
@@ -178,10 +183,16 @@ class Poll:
             return
         self._finalized.add(once)
         budget.tasks += 1
-        epoch = len(assessment.history.epochs(head))
-        self._dispatch.finalize(FinalizeTask(assessment.sighting.volume, head.seq, epoch), delay=0.0)
+        self._dispatch.finalize(self._finalize_task(assessment, len(assessment.history.epochs(head))), delay=0.0)
         if binds:
             budget.take(0)
+
+    def _finalize_task(self, assessment: Assessment, epoch: int) -> FinalizeTask:
+        sighting, head = assessment.sighting, assessment.history.head
+        assert head is not None
+        return FinalizeTask(
+            sighting.volume, head.seq, epoch, existing=self._existing.get(sighting.subscription, "keep")
+        )
 
     def _send(self, assessment: Assessment, budget: _Budget) -> None:
         """Record the epoch first, then queue the pages: a crash in between costs a repetition, never a page."""
@@ -201,15 +212,25 @@ class Poll:
             return  # another poll hands it out
         budget.take(expected)
         budget.tasks += 1
-        missing = [page for page in pages if page.id not in history.staged]
+        missing = [page for page in pages if page.id not in history.staged and page.id not in assessment.waived]
+        held = held_pages(self._work, sighting.volume, history, missing)
         log.info(
             "handed out", extra={"volume": sighting.volume, "seq": head.seq, "epoch": epoch, "pages": len(missing)}
         )
         self._progress.planned(len(missing), sum(page.size for page in missing))
         sighting.content = None
+        alone = self._renamable(sighting, pages)
         for page in missing:
-            self._dispatch.fetch(_task(sighting, page, mark))
-        self._dispatch.finalize(FinalizeTask(sighting.volume, head.seq, epoch), delay=len(missing) / self._policy.rate)
+            task = replace(_task(sighting, page, mark), held=held.get(page.id), rename=page.id in alone)
+            self._dispatch.fetch(task)
+        self._dispatch.finalize(self._finalize_task(assessment, epoch), delay=len(missing) / self._policy.rate)
+
+    def _renamable(self, sighting: Sighting, pages: Sequence[Page]) -> set[str]:
+        """Pages whose names in the book may get another suffix: no other page is called the same but for its own."""
+        if sighting.subscription not in self._renames:
+            return set()
+        stems = Counter(page.book_name.rpartition(".")[0].lower() for page in pages)
+        return {page.id for page in pages if stems[page.book_name.rpartition(".")[0].lower()] == 1}
 
     def _pages(self, sighting: Sighting) -> tuple[Page, ...] | None:
         if sighting.content is not None:
@@ -225,7 +246,7 @@ def _task(sighting: Sighting, page: Page, mark: SentMark) -> FetchTask:
     return FetchTask(
         sighting.volume,
         page.id,
-        layout.join(sighting.path, page.name),
+        sighting.path if page.kind == "archive" else layout.join(sighting.path, page.name),
         sighting.subscription,
         page.book_name,
         page.size,
@@ -233,6 +254,7 @@ def _task(sighting: Sighting, page: Page, mark: SentMark) -> FetchTask:
         mark.epoch,
         page.hashes,
         page.sign,
+        page.kind,
     )
 
 

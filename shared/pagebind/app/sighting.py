@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pagebind.core import naming
 from pagebind.core.manifest import pictures
 from pagebind.core.planner import Seen
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from pagebind.core.keys import ManifestMark
     from pagebind.core.manifest import Manifest, Page
     from pagebind.core.model import About
+    from pagebind.core.naming import Called
+    from pagebind.core.watch import Watch
 
 
 @dataclass(slots=True)
@@ -20,7 +23,7 @@ class Sighting:
 
     ``content`` holds the pages, with their signs, only of volumes that may be handed out in this run; it is dropped
     otherwise, so that memory does not grow with the listing. ``planned`` is the manifest that `run` would append, where
-    nothing may be written.
+    nothing may be written; ``moved_from``, likewise, is the path of the gone volume whose pages these are.
     """
 
     volume: str
@@ -38,6 +41,16 @@ class Sighting:
     shrunk: tuple[str, ...] = ()
     content: tuple[Page, ...] | None = None
     planned: ManifestMark | None = None
+    moved_from: str = ""
+
+
+def called_at(watch: Watch, path: str, *, archive: bool) -> Called | None:
+    """What the settings call the volume at a path now; None where the layout has no place for it."""
+    stem, _, suffix = path.rpartition(".")
+    placed = watch.layout.place(watch.path, stem if archive else path)
+    if placed is None:
+        return None
+    return naming.call(watch, placed, suffix=suffix.lower() if archive else "cbz")
 
 
 def remembered(recorded: Manifest, seen: Seen, why: str = "") -> Sighting:

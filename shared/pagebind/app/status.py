@@ -32,10 +32,11 @@ class Status(NamedTuple):
     last_run: Mapping[str, Any] | None
 
 
-def status(work: Store, library: Store, policy: Policy, clock: Clock) -> Status:
+def status(work: Store, library: Store, policy: Policy, clock: Clock, existing: Mapping[str, str]) -> Status:
     """Where every volume stands.
 
-    What only a walk can tell (gone, ignored, shrunk) is taken from the record of the last run.
+    What only a walk can tell (gone, ignored, shrunk) is taken from the record of the last run. ``existing``: what each
+    subscription, by its path, does with books that Pagebind did not make.
     """
     inventory = inventories.take(work, library)
     last = last_run(work, clock.now() + CLOCK_TOLERANCE)
@@ -49,7 +50,7 @@ def status(work: Store, library: Store, policy: Policy, clock: Clock) -> Status:
                 sightings[volume] = remembered(load_manifest(work, volume, head), Seen.UNKNOWN)
             except KeyMissing as error:
                 damaged.append(problem_of(error))
-    assessments = Assessor(work, library, policy, set()).assess(sightings, inventory, clock.now())
+    assessments = Assessor(work, library, policy, existing, set()).assess(sightings, inventory, clock.now())
     reports = [_with_last_run(a.report(), told.pop(a.sighting.volume, None)) for a in assessments]
     reports += [_report(entry) for entry in told.values() if entry["state"] in _ONLY_A_WALK_TELLS]
     failed = _failed_pages(last)

@@ -9,30 +9,35 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from pagebind.app.inventory import CLOCK_TOLERANCE, Inventory, load_manifest, look_at_shelf
-from pagebind.app.report import problem_of
-from pagebind.app.sighting import Sighting, remembered
+from pagebind.app import moved
+from pagebind.app.gather import Gatherer, merge
+from pagebind.app.inventory import CLOCK_TOLERANCE, Inventory
+from pagebind.app.recorder import Recorder
+from pagebind.app.shrink import lost_pages
+from pagebind.app.sighting import Sighting, called_at, remembered
 from pagebind.app.walk import Folder, Found, Start, Unlisted, Walk, starts
-from pagebind.core import keys, layout, naming
+from pagebind.core import keys, layout
 from pagebind.core import manifest as manifests
-from pagebind.core.history import History
-from pagebind.core.keys import ManifestMark
-from pagebind.core.manifest import Manifest, Page
-from pagebind.core.planner import Policy, Problem, Seen, Shelf
+from pagebind.core.model import About
+from pagebind.core.planner import Policy, Problem, Seen
+from pagebind.core.shelf import is_bound
 from pagebind.core.wording import counted
-from pagebind.errors import ConditionFailed, KeyMissing, PagebindError
-from pagebind.ports.store import ABSENT, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pagebind.core.history import History
+    from pagebind.core.keys import ManifestMark
+    from pagebind.core.manifest import Page
+    from pagebind.core.model import Item
     from pagebind.core.watch import Watch
+    from pagebind.errors import PagebindError
     from pagebind.ports.clock import Clock
     from pagebind.ports.progress import Progress
     from pagebind.ports.source import Source
+    from pagebind.ports.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -87,11 +92,17 @@ class Surveyor:
         self._write = write
         self._keep = keep
         self._lock = threading.Lock()
-        self._room = keep
+        self._begin(Inventory({}, {}))
+
+    def _begin(self, inventory: Inventory) -> None:
+        self._inventory, self._survey = inventory, Survey()
+        self._recorder = Recorder(self._work, inventory, self._clock, write=self._write)
+        self._survey.problems = self._recorder.problems
+        self._room = self._keep
         self._loose: list[Folder] = []
         self._excluded: list[str] = []
-        self._inventory = Inventory({}, {})
-        self._survey = Survey()
+        self._shadows: dict[str, str] = {}
+        self._gatherer = Gatherer()
 
     def survey(self, inventory: Inventory, paths: Sequence[str]) -> Survey:
         """Walk the subscriptions, or only ``paths`` inside them.
@@ -100,8 +111,7 @@ class Surveyor:
             AuthRefused: the credentials.
             ServerUnreachable: folder after folder is not answered at all.
         """
-        self._inventory, self._survey = inventory, Survey()
-        self._room, self._loose, self._excluded = self._keep, [], []
+        self._begin(inventory)
         begin = list(starts(self._watches, paths))
         self._survey.roots = len(begin)
         roots = {start.path for start in begin}
@@ -113,37 +123,49 @@ class Surveyor:
 
         Walk(self._source, begin, wants_fresh=self._wants_fresh, look=look, concurrency=self._concurrency).run()
         self._decide_loose()
-        self._account_for_unseen(begin, restricted=bool(paths))
+        if not paths:
+            self._account_for_unseen(begin)
+            moved.recognise(self._survey.sightings, self._recorder, self._work)
         return self._survey
 
     def relist(self, sighting: Sighting) -> tuple[Page, ...] | None:
-        """The pages of a volume once more, with fresh signs; None if they are no longer those of its manifest."""
+        """The files of a volume once more, with fresh signs; None if they are no longer those of its manifest."""
         watch = self._watch(sighting.subscription)
-        items = self._source.list(sighting.path, password=watch.password())
-        contents = layout.sort_out(items, watch.filter_in(sighting.path))
-        pages = manifests.pages_of(contents.pages)
         head = self._inventory.history(sighting.volume).head
+        before = self._recorder.pages(sighting.volume, head) if head else ()
+        pages = self._list_again(sighting.path, watch, before)
         if head is not None and manifests.revision_of(pages) != head.revision:
-            pages = manifests.keep_identities(pages, self._recorded_pages(sighting.volume, head))
+            pages = manifests.keep_identities(pages, before)
         return pages if manifests.revision_of(pages) == sighting.revision else None
+
+    def _list_again(self, path: str, watch: Watch, before: Sequence[Page]) -> tuple[Page, ...]:
+        def contents(folder: str) -> layout.Contents:
+            items = self._source.list(folder, password=watch.password())
+            return layout.sort_out(items, watch.filter_in(folder))
+
+        if before and before[0].kind == "archive":
+            archives = contents(_parent(path)).archives
+            return next((manifests.archive_of(item) for item in archives if item.name == before[0].name), ())
+        below = sorted({_parent(layout.join(path, page.name)) for page in before} | {path})
+        folders = [Folder(watch, folder, contents(folder), fresh=False, may_refresh=False) for folder in below]
+        return _pages_of(merge(path, folders))
 
     def _watch(self, path: str) -> Watch:
         return next(watch for watch in self._watches if watch.path == path)
 
-    def _wants_fresh(self, path: str) -> bool:
+    def _wants_fresh(self, watch: Watch, path: str) -> bool:
         """Only a listing that would settle a volume has to be fresh."""
         if self._policy.settle <= 0 or not self._write:
             return False
-        history = self._inventory.volumes.get(keys.volume_id(path))
+        volume = keys.volume_id(_volume_of(watch, path))
+        history = self._inventory.volumes.get(volume)
         head = history.head if history else None
-        if history is None or head is None or history.epochs(head):
+        if history is None or head is None or history.epochs(head) or history.standing.forgotten:
             return False
-        return self._clock.now() - head.created >= self._policy.settle and not self._is_bound(path, history, head)
+        return self._clock.now() - head.created >= self._policy.settle and not self._is_bound(volume, history, head)
 
-    def _is_bound(self, path: str, history: History, head: ManifestMark) -> bool:
-        book = self._inventory.book(head.key_digest, history)
-        view = look_at_shelf(keys.volume_id(path), history, book, self._library.head)
-        return view.shelf is Shelf.OURS and view.bound_revision == head.revision
+    def _is_bound(self, volume: str, history: History, head: ManifestMark) -> bool:
+        return is_bound(history, self._inventory.view(volume, head.key_digest, self._library.head), head)
 
     def _look(self, found: Found) -> None:
         if isinstance(found, Unlisted):
@@ -155,13 +177,61 @@ class Surveyor:
             path = layout.join(found.path, name)
             if path not in self._roots:
                 self._exclude(found.watch, path)
+        for item in contents.archives:
+            self._look_at_archive(found, item)
+        placed = found.watch.layout.place(found.watch.path, found.path)
+        if placed is not None and found.watch.layout.merges:
+            self._gather(placed.volume, found)
+        else:
+            self._look_at_pages(found, fits=placed is not None)
+
+    def _gather(self, volume: str, found: Folder) -> None:
+        members = [start.path for start in found.below if _volume_of(found.watch, start.path) == volume]
+        parts = self._gatherer.add(volume, found, members)
+        if parts is not None and parts.failed:
+            self._remember(found.watch, volume, Seen.UNKNOWN, "a folder of it could not be listed")
+        elif parts is not None:
+            self._look_at_pages(merge(volume, parts.folders), fits=True)
+
+    def _look_at_pages(self, found: Folder, *, fits: bool) -> None:
+        contents = found.contents
         if not contents.pages:
             self._without_pages(found)
+        elif not fits:
+            self._ignore(found.watch, found.path, "its place does not fit `layout`")
+        elif shadow := self._shadow_over(found.path):
+            self._ignore(found.watch, found.path, f"shadowed: {shadow} stands for it")
         elif layout.is_loose(contents):
             with self._lock:
                 self._loose.append(found)
         else:
             self._observe(found)
+
+    def _look_at_archive(self, found: Folder, item: Item) -> None:
+        """An archive is a volume of its own where it is copied. One with a folder's name stands for that folder."""
+        path = layout.join(found.path, item.name)
+        if found.watch.archives != "copy":
+            if keys.volume_id(path) in self._inventory.volumes:
+                self._ignore(found.watch, path, '`archives = "ignore"`')
+            return
+        stem = item.name.rpartition(".")[0]
+        folder = layout.join(found.path, stem)
+        if stem in found.contents.folders and self._inventory.history(keys.volume_id(folder)).receipts:
+            self._ignore(found.watch, path, f"shadowed: the folder {stem} is a book already")
+            return
+        if stem in found.contents.folders:
+            with self._lock:
+                self._shadows[folder] = item.name
+        sighting = self._named(found.watch, path, archive=True)
+        if sighting is None:
+            self._ignore(found.watch, path, "its place does not fit `layout`")
+            return
+        self._record(found, sighting, manifests.archive_of(item))
+
+    def _shadow_over(self, path: str) -> str:
+        """The archive that stands for this folder, or for one above it."""
+        with self._lock:
+            return next((name for folder, name in self._shadows.items() if layout.is_below(path, folder)), "")
 
     def _unlisted(self, found: Unlisted) -> None:
         error = found.error
@@ -171,9 +241,13 @@ class Surveyor:
             self._survey.problems.append(
                 Problem("listing_failed", _about(found.path, error.message), error.fix, found.path, error.retryable)
             )
-        volume = keys.volume_id(found.path)
-        if volume in self._inventory.volumes:
-            self._remember(found.watch, found.path, Seen.UNKNOWN, "its folder could not be listed")
+        volume = _volume_of(found.watch, found.path)
+        if volume != found.path:
+            parts = self._gatherer.fail(volume, found.path)
+            if parts is None:
+                return
+        if keys.volume_id(volume) in self._inventory.volumes:
+            self._remember(found.watch, volume, Seen.UNKNOWN, "its folder could not be listed")
 
     def _without_pages(self, found: Folder) -> None:
         contents = found.contents
@@ -183,7 +257,7 @@ class Surveyor:
             self._ignore(found.watch, found.path, f"`exclude` leaves out all that it has: {left_out}")
         elif known is not None and known.head is not None:
             self._remember(found.watch, found.path, Seen.GONE, "listed without pages; nothing is deleted")
-        elif contents.archives:
+        elif contents.archives and found.watch.archives != "copy":
             archives = counted(len(contents.archives), "archive")
             self._ignore(found.watch, found.path, f'{archives}: `archives = "ignore"`')
 
@@ -199,22 +273,27 @@ class Surveyor:
         """Note a volume that is not observed: as its newest manifest has it, if there is one."""
         volume = keys.volume_id(path)
         head = self._inventory.history(volume).head
-        recorded = self._recorded(volume, head) if head else None
+        recorded = self._recorder.recorded(volume, head) if head else None
         if recorded is not None:
             self._add(remembered(recorded, seen, why))
             return
-        sighting = self._named(watch, path)
+        sighting = self._named(watch, path) or Sighting(volume, path, watch.path, "", About())
         sighting.seen, sighting.why = seen, why
         self._add(sighting)
 
-    def _named(self, watch: Watch, path: str) -> Sighting:
-        """A volume by its names alone. The first manifest has fixed its key, else the settings give it."""
-        volume = keys.volume_id(path)
-        called = naming.call(watch, layout.name_volume(watch.path, path))
-        key = called.key
-        head = self._inventory.history(volume).head
-        if head is not None and keys.library_digest(key) != head.key_digest:
-            recorded = self._recorded(volume, head)
+    def _named(self, watch: Watch, path: str, *, archive: bool = False) -> Sighting | None:
+        """A volume by its names alone; None where the layout has no place for it.
+
+        The first manifest has fixed its key, unless it was decided since to go by the settings.
+        """
+        called = called_at(watch, path, archive=archive)
+        if called is None:
+            return None
+        volume, key = keys.volume_id(path), called.key
+        history, computed = self._inventory.history(volume), keys.library_digest(called.key)
+        head = history.head
+        if head is not None and computed not in (head.key_digest, history.standing.renamed):
+            recorded = self._recorder.recorded(volume, head)
             key = recorded.key if recorded else key
         return Sighting(volume, path, watch.path, key, called.about)
 
@@ -225,102 +304,52 @@ class Surveyor:
     def _observe(self, folder: Folder) -> None:
         """Turn a folder with pages into a sighting, and record its listing if it is new."""
         sighting = self._named(folder.watch, folder.path)
+        assert sighting is not None, "it was placed before"
+        self._record(folder, sighting, _pages_of(folder))
+
+    def _record(self, folder: Folder, sighting: Sighting, pages: tuple[Page, ...]) -> None:
         history = self._inventory.history(sighting.volume)
         head = history.head
-        pages = manifests.pages_of(folder.contents.pages)
         revision = manifests.revision_of(pages)
         if head is not None and revision != head.revision:
-            before = self._recorded_pages(sighting.volume, head)
+            before = self._recorder.pages(sighting.volume, head)
             pages = manifests.keep_identities(pages, before)
             revision = manifests.revision_of(pages)
             if revision != head.revision and _look_alike(pages, before):
                 sighting.why = "waits to settle: the same names and sizes, but other times or hashes than before"
-        sighting.revision, sighting.pages, sighting.size = revision, len(pages), sum(page.size for page in pages)
+        sighting.revision, sighting.pages = revision, len(manifests.pictures(pages))
+        sighting.size = sum(page.size for page in pages)
         sighting.fresh = folder.fresh or not self._write  # a plan shows what a run would find
         sighting.may_refresh = folder.may_refresh
-        if head is None or head.revision != revision or history.ambiguous or self._is_spoilt(sighting, history, head):
-            self._append(sighting, history.next_seq, pages)
-        self._protect(sighting, folder.watch, pages)
+        if self._is_news(sighting, history):
+            self._recorder.append(sighting, pages)
+        newest = sighting.planned or self._inventory.history(sighting.volume).head
+        assert newest is not None
+        view = self._inventory.view(sighting.volume, newest.key_digest, self._library.head)
+        sighting.shrunk = lost_pages(sighting, folder.watch, pages, view, self._recorder, self._clock.now())
         self._retain(sighting, pages)
         self._add(sighting)
 
+    def _is_news(self, sighting: Sighting, history: History) -> bool:
+        head = history.head
+        if head is None or history.ambiguous:
+            return True
+        same = (head.revision, head.key_digest) == (sighting.revision, keys.library_digest(sighting.key))
+        return not same or self._is_spoilt(sighting, history, head)
+
     def _is_spoilt(self, sighting: Sighting, history: History, head: ManifestMark) -> bool:
         """Whether an equal manifest must be written anew: it is damaged, or is dated by a clock that ran ahead."""
-        if self._is_bound(sighting.path, history, head):
+        if self._is_bound(sighting.volume, history, head):
             return False
         ahead = head.created > self._clock.now() + CLOCK_TOLERANCE
-        return ahead or self._recorded(sighting.volume, head) is None
-
-    def _append(self, sighting: Sighting, seq: int, pages: tuple[Page, ...]) -> None:
-        revision = sighting.revision or ""
-        mark = ManifestMark(seq, revision, keys.library_digest(sighting.key), self._clock.now())
-        sighting.planned = mark
-        if not self._write:
-            return
-        document = Manifest(
-            sighting.volume,
-            sighting.path,
-            sighting.subscription,
-            sighting.key,
-            sighting.about,
-            seq,
-            revision,
-            pages,
-        )
-        try:
-            info = self._work.put(keys.manifest_key(sighting.volume, mark), manifests.dump(document), condition=ABSENT)
-        except ConditionFailed:
-            return  # another poll saw the same
-        log.info("new listing", extra={"volume": sighting.volume, "seq": seq, "pages": len(pages)})
-        sighting.planned = None
-        with self._lock:
-            volumes = self._inventory.volumes
-            assert isinstance(volumes, dict)
-            volumes.setdefault(sighting.volume, History()).manifests.append(
-                ManifestMark(seq, revision, mark.key_digest, info.created)
-            )
-
-    def _protect(self, sighting: Sighting, watch: Watch, pages: Sequence[Page]) -> None:
-        """Notice a listing that lacks what the bound book, or a larger listing of the last days, has."""
-        history = self._inventory.history(sighting.volume)
-        newest = sighting.planned or history.head
-        if newest is None or history.epochs(newest):
-            return
-        book = self._inventory.book(newest.key_digest, history)
-        view = look_at_shelf(sighting.volume, history, book, self._library.head)
-        if view.bound_revision == sighting.revision:
-            return
-        bound = history.of_seq(view.bound_seq) if view.bound_seq is not None else None
-        references = self._references(sighting.volume, history, newest, bound)
-        missing = {
-            name: None
-            for reference in references
-            for name in manifests.lacking(
-                pages,
-                reference.pages,
-                explained=lambda name: watch.leaves_out(sighting.path, name, False),
-            )
-        }
-        sighting.shrunk = tuple(missing)
-
-    def _references(
-        self, volume: str, history: History, newest: ManifestMark, bound: ManifestMark | None
-    ) -> list[Manifest]:
-        """What a listing must not lack: the bound book, and the largest listing that stood within the last days."""
-        since = self._clock.now() - manifests.SHRINK_MEMORY
-        older = sorted((mark for mark in history.manifests if mark.seq < newest.seq), key=lambda mark: mark.seq)
-        stood = [mark for mark, following in pairwise([*older, newest]) if following.created >= since]
-        recent = [manifest for mark in stood if (manifest := self._recorded(volume, mark))]
-        largest = max(recent, key=lambda manifest: len(manifest.pages), default=None)
-        book = self._recorded(volume, bound) if bound else None
-        return [manifest for manifest in (largest, book) if manifest]
+        return ahead or self._recorder.recorded(sighting.volume, head) is None
 
     def _retain(self, sighting: Sighting, pages: tuple[Page, ...]) -> None:
         """Keep the pages of what may be handed out in this run, and of what has entries already."""
         history = self._inventory.history(sighting.volume)
         head = history.head
         started = bool(history.staged) or (head is not None and bool(history.epochs(head)))
-        if started and head is not None and self._is_bound(sighting.path, history, head):
+        if started and head is not None and self._is_bound(sighting.volume, history, head):
             return
         ready = self._write and (
             self._policy.settle <= 0 or (head is not None and self._clock.now() - head.created >= self._policy.settle)
@@ -350,15 +379,13 @@ class Surveyor:
                 self._observe(folder)
                 with_pages.update(_above(folder.path))
 
-    def _account_for_unseen(self, begin: Sequence[Start], *, restricted: bool) -> None:
+    def _account_for_unseen(self, begin: Sequence[Start]) -> None:
         """What this walk did not meet: gone only if everything that could show it was listed."""
-        if restricted:
-            return
         for volume, history in list(self._inventory.volumes.items()):
             head = history.head
             if volume in self._survey.sightings or head is None:
                 continue
-            recorded = self._recorded(volume, head)
+            recorded = self._recorder.recorded(volume, head)
             if recorded is not None:
                 self._add(remembered(recorded, *self._absence(recorded.path, begin)))
 
@@ -368,30 +395,37 @@ class Surveyor:
 
         if any(covering(folder) for folder in self._survey.failed):
             return Seen.UNKNOWN, "a folder above could not be listed"
-        if not any(covering(start.path) for start in begin):
+        watches = [start.watch for start in begin if covering(start.path)]
+        if not watches:
             return Seen.UNSUBSCRIBED, ""
         if any(covering(folder) for folder in self._excluded):
             return Seen.IGNORED, "left out by `exclude`"
+        watch = max(watches, key=lambda watch: len(watch.path))
+        if watch.leaves_out(_parent(path), path.rpartition("/")[2], False):
+            return Seen.IGNORED, "left out by `exclude`"
+        if (volume := _volume_of(watch, path)) != path:
+            return Seen.IGNORED, f"`layout` makes it a part of {volume}"
         return Seen.GONE, ""
 
-    def _recorded(self, volume: str, mark: ManifestMark) -> Manifest | None:
-        """A manifest, or None where it is damaged: that is noted, and the volume is recorded anew when it is listed."""
-        try:
-            return load_manifest(self._work, volume, mark)
-        except KeyMissing as error:
-            with self._lock:
-                self._survey.problems.append(problem_of(error))
-            return None
 
-    def _recorded_pages(self, volume: str, mark: ManifestMark) -> tuple[Page, ...]:
-        recorded = self._recorded(volume, mark)
-        return recorded.pages if recorded else ()
+def _pages_of(folder: Folder) -> tuple[Page, ...]:
+    return manifests.pages_of(folder.contents.pages, folder.contents.info if folder.watch.comicinfo else None)
+
+
+def _volume_of(watch: Watch, path: str) -> str:
+    """The volume that a folder is, or is a part of, where chapters are merged."""
+    placed = watch.layout.place(watch.path, path) if watch.layout.merges else None
+    return placed.volume if placed else path
+
+
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0] or "/"
 
 
 def _above(path: str) -> Iterator[str]:
     """The folders that a path lies in, the nearest first."""
     while path != "/":
-        path = path.rpartition("/")[0] or "/"
+        path = _parent(path)
         yield path
 
 

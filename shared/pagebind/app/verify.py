@@ -105,13 +105,19 @@ class Verify:
         import google_crc32c
 
         reader = _Reader(self._library.stream(book.key), google_crc32c.extend)
-        for page in bound.pages:
+        for page in bound.pages if bound.kind == "bound" else ():
             header = reader.take(page.offset - reader.position)
             crc = reader.pass_by(page.size)
             if crc != page.crc32 or not _names(header, page.name, page.crc32, page.size):
                 return f"page {page.name} is damaged"
         reader.rest()
-        return None if reader.crc32c == bound.crc32c else "its end (ComicInfo or directory) is damaged"
+        return (
+            None
+            if reader.crc32c == bound.crc32c
+            else "it is damaged outside of its pages"
+            if bound.kind == "bound"
+            else "its bytes have changed"
+        )
 
 
 def _names(header: bytes, name: str, crc32: int, size: int) -> bool:

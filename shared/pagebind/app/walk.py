@@ -59,7 +59,7 @@ class Walk:
     Args:
         source: the server.
         starts: where to begin; one below another is walked by itself.
-        wants_fresh: says of a path whether its listing should not come from the cache.
+        wants_fresh: says of a folder or archive whether its listing should not come from the cache.
         look: is called with each result, in the thread that listed it.
         concurrency: listings under way at once.
     """
@@ -69,7 +69,7 @@ class Walk:
         source: Source,
         starts: Sequence[Start],
         *,
-        wants_fresh: Callable[[str], bool],
+        wants_fresh: Callable[[Watch, str], bool],
         look: Callable[[Found], None],
         concurrency: int,
     ) -> None:
@@ -147,19 +147,30 @@ class Walk:
 
     def _ask(self, start: Start) -> Folder:
         watch, path = start.watch, start.path
-        password = watch.password()
-        fresh = watch.path not in self._no_refresh and self._wants_fresh(path)
-        if fresh:
-            try:
-                items = self._source.list(path, password=password, refresh=True)
-            except RefreshRefused:
-                self._no_refresh.add(watch.path)
-                fresh = False
-        if not fresh:
-            items = self._source.list(path, password=password)
+        items, fresh = self._ask_fresh(start) if self._wants_fresh(watch, path) else (None, False)
+        if items is None:
+            items = self._source.list(path, password=watch.password())
         contents = layout.sort_out(items, watch.filter_in(path))
+        if not fresh and watch.archives == "copy" and self._settles_an_archive(start, contents):
+            again, fresh = self._ask_fresh(start)
+            items = items if again is None else again
+            contents = layout.sort_out(items, watch.filter_in(path))
         below = self._below(start, contents, items) if contents.folders else ()
         return Folder(watch, path, contents, fresh, watch.path not in self._no_refresh, below)
+
+    def _ask_fresh(self, start: Start) -> tuple[Sequence[Item] | None, bool]:
+        """A listing that does not come from the server's cache; None where the account may not ask for one."""
+        if start.watch.path in self._no_refresh:
+            return None, False
+        try:
+            return self._source.list(start.path, password=start.watch.password(), refresh=True), True
+        except RefreshRefused:
+            self._no_refresh.add(start.watch.path)
+            return None, False
+
+    def _settles_an_archive(self, start: Start, contents: layout.Contents) -> bool:
+        """Whether a fresh listing may settle one: which archives a folder holds is known only once it is listed."""
+        return any(self._wants_fresh(start.watch, layout.join(start.path, item.name)) for item in contents.archives)
 
     def _below(self, start: Start, contents: layout.Contents, items: Sequence[Item]) -> tuple[Start, ...]:
         """The folders to be listed next. What another subscription begins with is walked for that one.
@@ -182,15 +193,26 @@ class Walk:
 def starts(watches: Sequence[Watch], paths: Sequence[str]) -> Iterator[Start]:
     """Where to begin: at the subscriptions, or at the wanted paths inside them.
 
-    A folder that two subscriptions cover belongs to the one with the longer path: each has a start of its own.
+    A folder that two subscriptions cover belongs to the one with the longer path: each has a start of its own. A folder
+    that is a part of a volume stands for all of it.
     """
     begins = {watch.path: watch for watch in watches}
-    wanted = sorted(set(paths or begins))
+    wanted = sorted({_whole(watches, path) for path in paths} or begins)
     for path in wanted:
         if path not in begins and any(other != path and layout.is_below(path, other) for other in wanted):
             continue
-        covering = [watch for watch in watches if layout.is_below(path, watch.path)]
-        yield Start(max(covering, key=lambda watch: len(watch.path)), path)
+        yield Start(covering(watches, path), path)
     for path in sorted(begins.keys() - set(wanted)):
         if any(layout.is_below(path, other) for other in wanted):
             yield Start(begins[path], path)
+
+
+def covering(watches: Sequence[Watch], path: str) -> Watch:
+    """The subscription that a path inside one of them belongs to: the one with the longest path."""
+    return max((watch for watch in watches if layout.is_below(path, watch.path)), key=lambda watch: len(watch.path))
+
+
+def _whole(watches: Sequence[Watch], path: str) -> str:
+    watch = covering(watches, path)
+    placed = watch.layout.place(watch.path, path) if watch.layout.merges else None
+    return placed.volume if placed else path

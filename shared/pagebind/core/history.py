@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING
 
-from pagebind.core import keys
+from pagebind.core import decisions, keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pagebind.core.decisions import Standing
     from pagebind.core.keys import DecisionMark, FailureMark, ManifestMark, ReceiptMark, SentMark
 
 
@@ -59,6 +61,16 @@ class History:
         revisions = {mark.revision for mark in self.manifests if mark.seq == head.seq}
         return len(revisions) > 1 and not any(mark.seq == head.seq for mark in self.sent)
 
+    @property
+    def standing(self) -> Standing:
+        """What its decisions amount to."""
+        return decisions.standing(self.decisions) if self.decisions else decisions.UNDECIDED
+
+    @property
+    def receipt(self) -> ReceiptMark | None:
+        """The newest receipt, whatever stands in the library now."""
+        return max(self.receipts, key=_order, default=None)
+
     def epochs(self, mark: ManifestMark) -> list[SentMark]:
         """How often this manifest's missing pages were handed out."""
         return [sent for sent in self.sent if (sent.seq, sent.revision) == (mark.seq, mark.revision)]
@@ -67,6 +79,11 @@ class History:
         """The newest receipt that names this version of the book."""
         wanted = keys.version_digest(version)
         return max((mark for mark in self.receipts if mark.version_digest == wanted), key=_order, default=None)
+
+    def was_bound(self, mark: ManifestMark) -> bool:
+        """Whether the newest book that was made is this very revision, under whatever key: then it has settled."""
+        newest = self.receipt
+        return newest is not None and self.revision_of(newest.seq) == mark.revision
 
     def revision_of(self, seq: int) -> str | None:
         """The revision that a seq stands for, or None if its manifest is no longer there."""
@@ -78,11 +95,17 @@ def _order(mark: ReceiptMark) -> tuple[int, int]:
     return mark.seq, mark.decision
 
 
-def final_failures(failures: Iterable[FailureMark], *, now: float, epochs: int, after: float) -> set[str]:
-    """Pages that have failed for good: in at least ``epochs`` epochs, the first at least ``after`` seconds ago."""
+def final_failures(
+    failures: Iterable[FailureMark], *, now: float, epochs: int, after: float, since: float = -inf
+) -> set[str]:
+    """Pages that have failed for good: in at least ``epochs`` epochs, the first at least ``after`` seconds ago.
+
+    Failures up to ``since`` do not count: they were voided by a decision.
+    """
     by_page: dict[str, list[FailureMark]] = {}
     for mark in failures:
-        by_page.setdefault(mark.page, []).append(mark)
+        if mark.created > since:
+            by_page.setdefault(mark.page, []).append(mark)
     return {
         page
         for page, marks in by_page.items()

@@ -176,6 +176,11 @@ def run_time(key: str) -> float:
     return (_LAST_MILLISECOND - int(inverted)) / 1000 if inverted.isdigit() else 0.0
 
 
+def adoption(version: str) -> str:
+    """What stands for the page in a `FailureMark` that says: the book of this version digest was not adopted."""
+    return f"book-{version}"
+
+
 def volume_of(key: str) -> str:
     """The volume in the second place of a key of work; empty where there is none."""
     parts = key.split("/", 2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from pagebind.core.shelf import Shelf, ShelfView, is_bound, may_be_adopted, may_go_over
 from pagebind.core.wording import counted
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _NAMED = 3
 
 
 class State(StrEnum):
-    """Where a volume stands. ``moved`` is part of the contract, for the volumes that a later version recognises."""
+    """Where a volume stands."""
 
     WAITING = "waiting"
     FETCHING = "fetching"
@@ -54,19 +55,9 @@ class Seen(StrEnum):
     LISTED = "listed"
     UNKNOWN = "unknown"
     GONE = "gone"
+    MOVED = "moved"
     IGNORED = "ignored"
     UNSUBSCRIBED = "unsubscribed"
-
-
-class Shelf(StrEnum):
-    """What stands in the library under the volume's key."""
-
-    FREE = "free"
-    OURS = "ours"
-    FOREIGN = "foreign"
-    CHANGED = "changed"
-    REMOVED = "removed"
-    TAKEN = "taken"
 
 
 class Problem(NamedTuple):
@@ -99,14 +90,14 @@ class Facts(NamedTuple):
         why: the reason that goes with ``seen``.
         fresh: the listing of this run did not come from the server's cache.
         may_refresh: a fresh listing can be had; if not, waiting longer stands in for it.
-        shelf: what stands under its key.
+        view: what stands under its key.
+        existing: what its subscription does with books that Pagebind did not make.
         taken_by: path of the volume that owns the key, for `Shelf.TAKEN`.
-        bound_seq, bound_revision, bound_at: what our book there is, if it is ours.
-        receipted: a receipt names exactly this version of the book.
+        moved_from: path of a volume, gone now, whose pages and book these are; only where nothing may be written.
         shrunk: pages that the newest listing lacks, against the bound book or larger listings.
         pages, missing: of the newest manifest, and those of them without an entry. None: not counted, as nobody asked.
         failed: of the missing ones, those that failed for good.
-        leftovers: what the book has used still stands in staging, and is not to be kept.
+        leftovers: something still stands that the book has used up: in staging, or under its former key.
         sent_here: this process has handed out the newest manifest's pages already.
     """
 
@@ -115,12 +106,10 @@ class Facts(NamedTuple):
     why: str = ""
     fresh: bool = False
     may_refresh: bool = True
-    shelf: Shelf = Shelf.FREE
+    view: ShelfView = ShelfView()
+    existing: str = "keep"
     taken_by: str = ""
-    bound_seq: int | None = None
-    bound_revision: str | None = None
-    bound_at: float | None = None
-    receipted: bool = False
+    moved_from: str = ""
     shrunk: tuple[str, ...] = ()
     pages: int = 0
     missing: int | None = None
@@ -141,29 +130,28 @@ class Verdict(NamedTuple):
     tidy: bool = False
 
 
-def judge(facts: Facts, policy: Policy, now: float) -> Verdict:  # noqa: PLR0911  one return a row
+def judge(facts: Facts, policy: Policy, now: float) -> Verdict:
     """The state table. Rows are tried from the top; the first that fits is the answer."""
-    head = facts.history.head
-    absent = _not_there(facts)
-    if absent:
-        return absent
-    if head is not None and is_bound(facts, head):
-        return _bound(facts)
-    held = _held_by_library(facts)
-    if held:
-        return held
-    if head is None:
-        return _new(facts)
-    if facts.history.epochs(head):
-        return _sent(facts, policy, now, head)
-    if facts.shrunk:
-        return _shrunk(facts)
-    return _unsent(facts, policy, now, head)
+    return (
+        _forgotten(facts)
+        or _not_there(facts)
+        or _bound(facts)
+        or _held_by_library(facts)
+        or _new(facts)
+        or _moved(facts)
+        or _adopted(facts, policy, now)
+        or _sent(facts, policy, now)
+        or _shrunk(facts)
+        or _unsent(facts, policy, now)
+    )
 
 
-def is_bound(facts: Facts, head: ManifestMark) -> bool:
-    """Whether the book in the library is what the newest manifest asks for."""
-    return facts.shelf is Shelf.OURS and head.revision == facts.bound_revision and not facts.history.ambiguous
+def _forgotten(facts: Facts) -> Verdict | None:
+    standing, view = facts.history.standing, facts.view
+    if not standing.forgotten:
+        return None
+    condemned = view.shelf is Shelf.OURS and view.version == standing.condemned
+    return Verdict(State.IGNORED, Action.NONE, "forgotten; `pagebind retry` takes it back", tidy=condemned)
 
 
 def _not_there(facts: Facts) -> Verdict | None:
@@ -174,36 +162,48 @@ def _not_there(facts: Facts) -> Verdict | None:
             return Verdict(State.UNSUBSCRIBED, Action.NONE, "no subscription covers it any more; nothing is deleted")
         case Seen.GONE:
             return Verdict(State.GONE, Action.NONE, facts.why or "no longer listed; nothing is deleted")
+        case Seen.MOVED:
+            return Verdict(State.MOVED, Action.NONE, facts.why)
         case _:
             return None
 
 
-def _bound(facts: Facts) -> Verdict:
-    return Verdict(State.BOUND, Action.NONE, "the book is up to date", tidy=facts.leftovers or not facts.receipted)
+def _bound(facts: Facts) -> Verdict | None:
+    head = facts.history.head
+    if head is None or not is_bound(facts.history, facts.view, head):
+        return None
+    reason = "the book is up to date"
+    if facts.history.standing.waivers:
+        reason += ", without pages that were waived"
+    return Verdict(State.BOUND, Action.NONE, reason, tidy=facts.leftovers or not facts.view.receipted)
 
 
 def _held_by_library(facts: Facts) -> Verdict | None:
-    match facts.shelf:
+    history, view = facts.history, facts.view
+    if may_go_over(history, view, facts.existing) or may_be_adopted(history, view, facts.existing):
+        return None
+    match view.shelf:
         case Shelf.FOREIGN:
+            adopted = " and that does not hold its pages" if facts.existing == "adopt" else ""
             return _hold(
                 facts,
                 "foreign",
-                "a book that Pagebind did not make stands under this key",
-                "move it away, or exclude this folder; Pagebind never overwrites it",
+                f"a book that Pagebind did not make{adopted} stands under this key",
+                "move it away, or put ours over it: `pagebind bind VOLUME --replace`",
             )
         case Shelf.CHANGED:
             return _hold(
                 facts,
                 "changed",
                 "somebody changed the book after Pagebind made it",
-                "keep it as it is, or put the old one back; Pagebind never overwrites it",
+                "put the old one back, or put ours over it: `pagebind bind VOLUME --replace`",
             )
         case Shelf.REMOVED:
             return _hold(
                 facts,
                 "removed",
                 "somebody removed the book that Pagebind made",
-                "put it back, or delete the volume's folder under done/ in the store to have it made again",
+                "put it back, have it made again by `pagebind bind VOLUME --replace`, or `pagebind forget VOLUME`",
             )
         case Shelf.TAKEN:
             return _hold(
@@ -220,34 +220,33 @@ def _hold(facts: Facts, code: str, message: str, fix: str) -> Verdict:
     return Verdict(State.HELD, Action.DECIDE, message, Problem(code, message, fix, facts.path))
 
 
-def _shrunk(facts: Facts) -> Verdict:
-    first = ", ".join(facts.shrunk[:_NAMED]) + (" ..." if len(facts.shrunk) > _NAMED else "")
-    return _hold(
-        facts,
-        "shrunk",
-        f"the folder lacks {counted(len(facts.shrunk), 'page')} that it had: {first}",
-        "put them back, or wait: drives in trouble list too little; if they are meant to go, name them in `exclude`",
-    )
-
-
-def _new(facts: Facts) -> Verdict:
+def _new(facts: Facts) -> Verdict | None:
+    if facts.history.head is not None:
+        return None
     return Verdict(State.WAITING, Action.NONE, facts.why or "not listed yet")
 
 
-def _unsent(facts: Facts, policy: Policy, now: float, head: ManifestMark) -> Verdict:
-    if facts.history.ambiguous:
-        return Verdict(State.WAITING, Action.SETTLE, "two polls saw different listings; the next one decides")
-    patience = policy.settle + (0.0 if facts.may_refresh or policy.settle <= 0 else CACHE_SECONDS)
-    settles_at = head.created + patience
-    if facts.seen is Seen.UNKNOWN:
-        return Verdict(State.WAITING, Action.NONE, facts.why or "not listed in this run", settles_at=settles_at)
-    settled = policy.settle <= 0 or (now >= settles_at and (facts.fresh or not facts.may_refresh))
-    if settled:
-        return Verdict(State.WAITING, Action.FETCH, "settled", settles_at=settles_at)
-    return Verdict(State.WAITING, Action.SETTLE, facts.why or "waits to settle", settles_at=settles_at)
+def _moved(facts: Facts) -> Verdict | None:
+    if not facts.moved_from:
+        return None
+    return Verdict(State.WAITING, Action.BIND, f"moved from {facts.moved_from}: its book is kept")
 
 
-def _sent(facts: Facts, policy: Policy, now: float, head: ManifestMark) -> Verdict:
+def _adopted(facts: Facts, policy: Policy, now: float) -> Verdict | None:
+    """A book stands there that may be the volume's: once the listing is settled they are compared."""
+    if facts.shrunk or not may_be_adopted(facts.history, facts.view, facts.existing):
+        return None
+    verdict = _unsent(facts, policy, now)
+    if verdict.action is not Action.FETCH:
+        return verdict
+    return verdict._replace(action=Action.BIND, reason="settled; the book that stands there is compared with it")
+
+
+def _sent(facts: Facts, policy: Policy, now: float) -> Verdict | None:
+    head = _head(facts)
+    epochs = facts.history.epochs(head)
+    if not epochs:
+        return None
     if facts.missing == 0:
         return Verdict(State.COMPLETE, Action.BIND, "every page is staged")
     if facts.failed:
@@ -255,18 +254,51 @@ def _sent(facts: Facts, policy: Policy, now: float, head: ManifestMark) -> Verdi
             facts,
             "page_failed",
             f"{counted(facts.failed, 'page')} failed for good",
-            "replace the pages on the server, or leave them out by `exclude`",
+            "replace the pages on the server and `pagebind retry VOLUME`, or `pagebind bind VOLUME --without-missing`",
         )
     reason = f"{counted(facts.missing, 'page')} missing" if facts.missing is not None else "pages missing"
     if facts.seen is Seen.UNKNOWN:
         return Verdict(State.FETCHING, Action.NONE, facts.why or f"{reason}; not listed in this run")
-    if is_due(facts.history.epochs(head), facts, policy, now):
+    if is_due(epochs, facts, policy, now):
         return Verdict(State.FETCHING, Action.FETCH, reason)
     return Verdict(State.FETCHING, Action.NONE, f"{reason}; handed out already")
 
 
+def _shrunk(facts: Facts) -> Verdict | None:
+    if not facts.shrunk:
+        return None
+    first = ", ".join(facts.shrunk[:_NAMED]) + (" ..." if len(facts.shrunk) > _NAMED else "")
+    return _hold(
+        facts,
+        "shrunk",
+        f"the folder lacks {counted(len(facts.shrunk), 'page')} that it had: {first}",
+        "put them back, or wait: drives in trouble list too little; if they are meant to go:"
+        " `pagebind bind VOLUME --accept-shrink`",
+    )
+
+
+def _unsent(facts: Facts, policy: Policy, now: float) -> Verdict:
+    head = _head(facts)
+    if facts.history.ambiguous:
+        return Verdict(State.WAITING, Action.SETTLE, "two polls saw different listings; the next one decides")
+    patience = policy.settle + (0.0 if facts.may_refresh or policy.settle <= 0 else CACHE_SECONDS)
+    settles_at = head.created + patience
+    if facts.seen is Seen.UNKNOWN:
+        return Verdict(State.WAITING, Action.NONE, facts.why or "not listed in this run", settles_at=settles_at)
+    fresh = facts.fresh or not facts.may_refresh
+    if policy.settle <= 0 or (now >= settles_at and fresh) or facts.history.was_bound(head):
+        return Verdict(State.WAITING, Action.FETCH, "settled", settles_at=settles_at)
+    return Verdict(State.WAITING, Action.SETTLE, facts.why or "waits to settle", settles_at=settles_at)
+
+
+def _head(facts: Facts) -> ManifestMark:
+    head = facts.history.head
+    assert head is not None, "the row of new volumes comes first"
+    return head
+
+
 def is_due(epochs: list[SentMark], facts: Facts, policy: Policy, now: float) -> bool:
-    """Whether a sent revision is to be handed out once more: stalled, or its queue died with its process.
+    """Whether a sent revision is to be handed out once more: stalled, decided on, or its queue died with its process.
 
     A queue that dies with its process has been through what this process gave it, so nothing stalls in it: what is
     missing then has failed, and is the next process's to try.
@@ -274,5 +306,7 @@ def is_due(epochs: list[SentMark], facts: Facts, policy: Policy, now: float) -> 
     if not policy.durable:
         return not facts.sent_here
     last = max(epochs, key=lambda mark: mark.epoch)
+    if facts.history.standing.decided > last.created:
+        return True
     wait = max(_RESEND_SECONDS, _RESEND_FACTOR * facts.pages / policy.rate)
     return now - last.created >= wait * 2.0 ** min(last.epoch - 1, _MAX_DOUBLINGS)

@@ -9,7 +9,11 @@ from pagebind.core import rows
 
 
 class BoundPage(NamedTuple):
-    """One page in the book. ``offset`` is where its bytes begin, after its local header."""
+    """One page in the book.
+
+    ``offset`` is where its bytes begin, after its local header; -1 where they do not stand there as they are, because
+    the tool that made the book compressed them.
+    """
 
     page: str
     name: str
@@ -19,7 +23,15 @@ class BoundPage(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """``version`` is the store's, ``size`` bytes and ``crc32c`` are the whole book's."""
+    """A book that is ours.
+
+    Attributes:
+        version: the store's.
+        size, crc32c: of the whole book.
+        pages: what stands where in it.
+        kind: ``bound`` where Pagebind made it, ``archive`` where it is a copy of an archive, ``adopted`` where another
+            tool made it: then its headers are not ours.
+    """
 
     volume: str
     path: str
@@ -30,6 +42,7 @@ class Receipt(NamedTuple):
     size: int
     crc32c: int
     pages: tuple[BoundPage, ...]
+    kind: str = "bound"
 
 
 def dump(receipt: Receipt) -> bytes:
@@ -44,6 +57,7 @@ def dump(receipt: Receipt) -> bytes:
         "version": receipt.version,
         "size": receipt.size,
         "crc32c": f"{receipt.crc32c:08x}",
+        "kind": receipt.kind,
     }
     return rows.dump(fields, ([p.page, p.name, p.offset, p.size, f"{p.crc32:08x}"] for p in receipt.pages))
 

@@ -62,7 +62,8 @@ class FetchTask:
 class FinalizeTask(NamedTuple):
     """Put the volume's book together, if its pages are there.
 
-    ``existing``: what its subscription does with books that Pagebind did not make.
+    ``existing``: what its subscription does with books that Pagebind did not make; ``hash_check``: what with hashes
+    that differ from the listed ones.
     """
 
     volume: str
@@ -70,6 +71,7 @@ class FinalizeTask(NamedTuple):
     epoch: int
     attempt: int = 0
     existing: str = "keep"
+    hash_check: str = "warn"
 
 
 class Dispatch(Protocol):

@@ -1,0 +1,66 @@
+"""Protection against listings that lack pages: a drive in trouble lists too little."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from pagebind.core import manifest as manifests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pagebind.app.recorder import Recorder
+    from pagebind.app.sighting import Sighting
+    from pagebind.core.history import History
+    from pagebind.core.keys import ManifestMark
+    from pagebind.core.manifest import Manifest, Page
+    from pagebind.core.shelf import ShelfView
+    from pagebind.core.watch import Watch
+
+
+def lost_pages(
+    sighting: Sighting, watch: Watch, pages: Sequence[Page], view: ShelfView, recorder: Recorder, now: float
+) -> tuple[str, ...]:
+    """Names that the newest listing, not sent yet, lacks against the bound book or a larger listing of the last days.
+
+    What the user's own filters leave out now is not lost.
+    """
+    history = recorder.inventory.history(sighting.volume)
+    newest = sighting.planned or history.head
+    if newest is None or history.epochs(newest) or view.revision == sighting.revision:
+        return ()
+    missing = {
+        name: None
+        for reference in _references(sighting.volume, history, newest, view, recorder, now)
+        for name in manifests.lacking(
+            pages, reference.pages, explained=lambda name: watch.leaves_out(sighting.path, name, False)
+        )
+    }
+    return tuple(missing)
+
+
+def _references(
+    volume: str, history: History, newest: ManifestMark, view: ShelfView, recorder: Recorder, now: float
+) -> Iterator[Manifest]:
+    """What a listing must not lack: the largest that stood within the last days, and the bound book.
+
+    Nothing from before a listing that the operator accepted counts.
+    """
+    since = now - manifests.SHRINK_MEMORY
+    accepted = _accepted_seq(history, newest)
+    older = sorted((m for m in history.manifests if accepted <= m.seq < newest.seq), key=lambda mark: mark.seq)
+    stood = [mark for mark, following in pairwise([*older, newest]) if following.created >= since]
+    recent = [manifest for mark in stood if (manifest := recorder.recorded(volume, mark))]
+    if recent:
+        yield max(recent, key=lambda manifest: len(manifest.pages))
+    bound = history.of_seq(view.seq) if view.seq is not None and view.seq >= accepted else None
+    book = recorder.recorded(volume, bound) if bound and newest.seq > accepted else None
+    if book:
+        yield book
+
+
+def _accepted_seq(history: History, newest: ManifestMark) -> int:
+    """The seq of the last listing whose loss of pages was accepted; 0 where there is none."""
+    accepted = history.standing.accepted
+    return max((mark.seq for mark in (*history.manifests, newest) if mark.revision == accepted), default=0)

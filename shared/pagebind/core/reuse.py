@@ -1,0 +1,46 @@
+"""Which pages need not be asked of the server, because their bytes are here already.
+
+Two pages are the same file if their sizes are equal and so are their listed hashes or, without hashes, their names on
+the server and their times. What they are called inside the book does not matter: a tenth page may rename nine others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Mapping
+
+    from pagebind.core.manifest import Page
+    from pagebind.core.receipt import BoundPage
+
+_BY_TIME = "time:"
+_Place = TypeVar("_Place")
+
+
+def in_book(wanted: Iterable[Page], bound: Iterable[Page], standing: Iterable[BoundPage]) -> dict[str, BoundPage]:
+    """Where wanted pages stand in a book, by their ids.
+
+    Args:
+        wanted: pictures, as they are listed now.
+        bound: the pages of the manifest that the book was made from.
+        standing: the rows of the book's receipt.
+    """
+    rows = {row.page: row for row in standing if row.offset >= 0}
+    by_content = {_content(page): rows[page.id] for page in bound if page.id in rows}
+    return _found(wanted, by_content)
+
+
+def in_entries(wanted: Iterable[Page], former: Iterable[Page], staged: Container[str]) -> dict[str, Page]:
+    """Which former page, staged under another name in the book, each wanted one is, by the wanted ones' ids."""
+    return _found(wanted, {_content(page): page for page in former if page.id in staged})
+
+
+def _found(wanted: Iterable[Page], by_content: Mapping[tuple[str, ...], _Place]) -> dict[str, _Place]:
+    contents = ((page, _content(page)) for page in wanted)
+    return {page.id: by_content[content] for page, content in contents if content in by_content}
+
+
+def _content(page: Page) -> tuple[str, ...]:
+    kind, size = page.kind, str(page.size)
+    return (kind, page.name, size, page.mark) if page.mark.startswith(_BY_TIME) else (kind, size, page.mark)
