@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import google_crc32c
 import pytest
 from tests.support.memory_source import SIGN, picture
 from tests.support.watched_store import WatchedStore
@@ -14,12 +15,17 @@ from tests.support.watched_store import WatchedStore
 from pagebind.app import fetch as fetching
 from pagebind.app.fetch import Outcome
 from pagebind.core import entry, keys
+from pagebind.core.entry import EntryFacts
+from pagebind.core.image_kind import kind_of
 from pagebind.core.watch import Watch
 from pagebind.core.zip_layout import local_header, parse_local_header
+from pagebind.demo.pictures import gif, jpeg, png, webp
 from pagebind.errors import AuthRefused, PageCut, PageFailed, PageWrong, ServerUnreachable, StoreUnavailable
 from pagebind.ports.dispatch import FetchTask
 
 if TYPE_CHECKING:
+    import logging
+
     from tests.app.world import World
 
 PATH = "/c/A/1.jpg"
@@ -41,6 +47,17 @@ def entry_of(world: World) -> bytes:
     return world.folders.get(keys.entry_key("vol", "page"))
 
 
+def facts(world: World) -> EntryFacts:
+    info = world.folders.head(keys.entry_key("vol", "page"))
+    found = entry.parse(info.metadata if info else None)
+    assert found is not None
+    return found
+
+
+def notes(caplog: pytest.LogCaptureFixture, words: str) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if words in record.getMessage()]
+
+
 def staging(world: World) -> list[str]:
     return world.names(keys.STAGING)
 
@@ -54,10 +71,8 @@ def test_an_entry_is_the_page_as_it_stands_in_the_book(world: World, memory: int
     name, crc32, size, length = parse_local_header(stored)
     assert (name, size, stored[length:]) == ("0001.jpg", len(BODY), BODY)
     assert stored[:length] == local_header("0001.jpg", crc32, size)
-    info = world.folders.head(keys.entry_key("vol", "page"))
-    facts = entry.parse(info.metadata if info else None)
-    assert facts is not None
-    assert (facts.page, facts.crc32, facts.size, facts.width, facts.height) == ("page", crc32, len(BODY), 7, 9)
+    found = facts(world)
+    assert (found.page, found.crc32, found.size, found.width, found.height) == ("page", crc32, len(BODY), 7, 9)
     assert staging(world) == [keys.entry_key("vol", "page")]
 
 
@@ -94,6 +109,10 @@ HTML = b"<!DOCTYPE html><html><body>Please log in</body></html>"
         (HTML, len(HTML), "it begins like HTML"),
         (b" " * 300, 300, "no known image type"),
         (b"BM" + b"x" * 298, 300, "no known image type"),
+        (BODY[:200], 200, "ends before its picture does"),
+        (jpeg("cut")[:-2], len(jpeg("cut")) - 2, "ends before its picture does"),
+        (webp("cut")[:-1], len(webp("cut")) - 1, "ends before its picture does"),
+        (gif("cut")[:-1], len(gif("cut")) - 1, "ends before its picture does"),
     ],
 )
 def test_what_is_not_the_listed_picture_never_gets_in(
@@ -232,3 +251,147 @@ def test_the_subscriptions_headers_and_password_go_along(world: World) -> None:
         "knock",
         {"User-Agent": "pan"},
     )
+
+
+# --- kinds --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", [png("a"), gif("a"), webp("a")])
+def test_another_kind_than_the_name_says_is_noted_and_kept(
+    world: World, memory: int, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    world.source.add(PATH, body)
+
+    world.fetch(task(len(body)))
+
+    assert (facts(world).kind, facts(world).renamed) == (kind_of(body), False)
+    assert parse_local_header(entry_of(world))[0] == "0001.jpg"
+    [note] = notes(caplog, "another kind")
+    assert (note.levelname, note.__dict__["kind"]) == ("INFO", kind_of(body))
+
+
+@pytest.mark.parametrize("name", ["0001.jpg", "0001.JPEG", "0001.jfif"])
+@pytest.mark.parametrize("rename", [False, True])
+def test_a_page_that_is_what_its_name_says_keeps_it(
+    world: World, memory: int, name: str, rename: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    body = jpeg("a")
+    world.source.add(PATH, body)
+
+    world.fetch(replace(task(len(body)), book_name=name, rename=rename))
+
+    assert (facts(world).kind, facts(world).renamed) == ("", False)
+    assert parse_local_header(entry_of(world))[0] == name
+    assert notes(caplog, "another kind") == []
+
+
+def test_a_page_that_may_be_renamed_is_called_what_it_is(world: World, memory: int) -> None:
+    body = webp("a")
+    world.source.add(PATH, body)
+
+    world.fetch(replace(task(len(body)), rename=True))
+
+    stored, found = entry_of(world), facts(world)
+    header = local_header("0001.webp", found.crc32, len(body))
+    assert stored == header + body
+    assert (found.kind, found.renamed, found.crc32c) == ("webp", True, google_crc32c.value(stored))
+
+
+# --- hashes -------------------------------------------------------------------------------------------------------
+
+
+def hash_check(world: World, mode: str) -> None:
+    world.watches = (world.watches[0]._replace(hash_check=mode),)
+
+
+def test_strictly_a_hash_that_differs_twice_is_wrong(world: World, memory: int) -> None:
+    hash_check(world, "strict")
+    world.source.add(PATH, BODY)
+
+    with pytest.raises(PageWrong, match="listed md5") as raised:
+        world.fetch(task(hashes={"md5": "0" * 32}), last_attempt=False)
+
+    assert "warn" in raised.value.fix
+    assert SIGN not in f"{raised.value!r} {raised.value.message} {raised.value.fix}"
+    assert world.source.downloads[PATH] == 2
+    assert staging(world) == []
+
+
+def test_strictly_a_hash_that_differs_once_is_forgiven(world: World, memory: int) -> None:
+    hash_check(world, "strict")
+    world.source.add(PATH, BODY)
+    world.source.next_bodies[PATH] = [picture("broken on the way", len(BODY))]
+
+    assert world.fetch(task(hashes={"md5": hashlib.md5(BODY).hexdigest()})).outcome is Outcome.STAGED
+
+    assert entry_of(world).endswith(BODY)
+
+
+def test_hashes_can_be_left_alone(world: World, memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def computed(*_: object, **__: object) -> None:
+        raise AssertionError("a hash was computed")
+
+    hash_check(world, "off")
+    world.source.add(PATH, BODY)
+    monkeypatch.setattr(hashlib, "new", computed)
+
+    assert world.fetch(task(hashes={"md5": "0" * 32})).outcome is Outcome.STAGED
+
+    assert world.source.downloads[PATH] == 1
+
+
+# --- ComicInfo.xml ------------------------------------------------------------------------------------------------
+
+INFO = b'<?xml version="1.0"?>\n<ComicInfo><Series>One</Series></ComicInfo>'
+INFO_TASK = replace(task(), book_name="ComicInfo.xml", kind="info")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        INFO,
+        b"\xef\xbb\xbf\r\n " + INFO,
+        INFO.decode().encode("utf-16"),
+        b"<!-- " + b"x" * 3000 + b" -->" + INFO,
+        b"<ComicInfo/>",
+    ],
+)
+def test_a_comicinfo_is_staged_as_it_is(world: World, memory: int, body: bytes) -> None:
+    world.source.add(PATH, body)
+
+    assert world.fetch(replace(INFO_TASK, size=len(body))).outcome is Outcome.STAGED
+
+    name, _, _, length = parse_local_header(entry_of(world))
+    assert (name, entry_of(world)[length:]) == ("ComicInfo.xml", body)
+    assert facts(world)._replace(crc32=0, crc32c=0) == EntryFacts("page", 0, len(body), 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (HTML, "begins like HTML"),
+        (JSON, "begins like JSON"),
+        (b"", "is empty"),
+        (b'"<ComicInfo>"', "no ComicInfo.xml"),
+        (b"<x>" + b" " * 5000 + INFO, "no ComicInfo.xml"),
+        (png("a"), "no ComicInfo.xml: it does not begin like one"),
+    ],
+)
+def test_what_is_no_comicinfo_never_gets_in(world: World, memory: int, body: bytes, says: str) -> None:
+    world.source.add(PATH, body)
+
+    with pytest.raises(PageWrong, match=says):
+        world.fetch(replace(INFO_TASK, size=len(body)), last_attempt=False)
+
+    assert staging(world) == []
+
+
+def test_a_comicinfo_that_is_too_large_is_not_asked_for(world: World) -> None:
+    world.source.add(PATH, INFO + b" " * 2**20)
+
+    with pytest.raises(PageWrong, match="at most 1048576"):
+        world.fetch(replace(INFO_TASK, size=2**20 + 1), last_attempt=False)
+
+    assert world.source.downloads[PATH] == 0

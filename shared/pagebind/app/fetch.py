@@ -7,22 +7,21 @@ put together there with its header.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import logging
 import threading
 import time
 import uuid
-import zlib
-from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from pagebind.app.fetch_archive import ArchiveFetch
+from pagebind.app.fetch_body import Body, HashDiffersError, check_content, check_hash, check_size, facts_of, name_of
+from pagebind.app.fetch_held import NotHeldError, copy_of
+from pagebind.core import comicinfo, keys
 from pagebind.core import crc32c as crc32c_math
-from pagebind.core import image_kind, keys
-from pagebind.core.entry import EntryFacts
 from pagebind.core.keys import FailureMark
 from pagebind.core.zip_layout import local_header
 from pagebind.errors import ConditionFailed, PageCut, PageFailed, PageWrong, ServerUnreachable, SourceError
@@ -30,29 +29,25 @@ from pagebind.ports.source import Download, Source
 from pagebind.ports.store import ABSENT, Store, StoredPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
+    from pagebind.app.fetch_body import Extend
     from pagebind.core.watch import Watch
-    from pagebind.ports.dispatch import FetchTask
+    from pagebind.ports.dispatch import FetchTask, Held
+
+    Check = Callable[[Body], None]
 
 log = logging.getLogger(__name__)
 
 MEMORY = 4 * 2**20
-"""Bytes of a page that wait in memory; a larger page goes through the store."""
-
-_HASH_KINDS = ("sha256", "sha1", "md5")
-_DIMENSIONS_BYTES = 256 * 2**10
-"""Pictures tell their size near their beginning."""
-
-
-Extend = Callable[[int, bytes], int]
-"""The CRC-32C of what the first argument is that of, followed by the bytes."""
+"""Bytes of a page that wait in memory; a larger page goes through the store, an archive in pieces of this size."""
 
 
 class Outcome(StrEnum):
-    """How a fetch ended. A ``failed`` one is on record."""
+    """How a fetch ended: ``staged`` from the server, ``copied`` from what is here. A ``failed`` one is on record."""
 
     STAGED = "staged"
+    COPIED = "copied"
     DUPLICATE = "duplicate"
     FAILED = "failed"
 
@@ -62,31 +57,6 @@ class Fetched(NamedTuple):
 
     outcome: Outcome
     error: PageFailed | None = None
-
-
-class _Body:
-    """A page's bytes as they pass: counted, summed, held against the listed hash, and the first ones kept."""
-
-    def __init__(self, hashes: Mapping[str, str]) -> None:
-        self.size = self.crc32 = self.crc32c = 0
-        self.head = b""
-        self._kind = next((kind for kind in _HASH_KINDS if hashes.get(kind)), None)
-        self._listed = hashes[self._kind].lower() if self._kind else ""
-        self._running = hashlib.new(self._kind, usedforsecurity=False) if self._kind else None
-
-    def take(self, chunk: bytes, extend: Extend | None) -> None:
-        self.size += len(chunk)
-        self.crc32 = zlib.crc32(chunk, self.crc32)
-        if extend is not None:
-            self.crc32c = extend(self.crc32c, chunk)
-        if len(self.head) < _DIMENSIONS_BYTES:
-            self.head += chunk[: _DIMENSIONS_BYTES - len(self.head)]
-        if self._running is not None:
-            self._running.update(chunk)
-
-    def differing_hash(self) -> str | None:
-        """The kind of the listed hash if these bytes do not have it, else None."""
-        return self._kind if self._running is not None and self._running.hexdigest() != self._listed else None
 
 
 class Fetch:
@@ -146,58 +116,89 @@ class Fetch:
         return Fetched(outcome)
 
     def _stage(self, task: FetchTask) -> Outcome:
-        for again in (True, False):
-            body = _Body(task.hashes)
-            try:
-                return (
-                    self._stage_large(task, body, again) if task.size > MEMORY else self._stage_small(task, body, again)
-                )
-            except _HashDiffersError:
-                continue
-        raise AssertionError("the second try keeps a page whose hash differs")
+        if task.held is not None and (outcome := self._copy(task, task.held)) is not None:
+            return outcome
+        watch = self._watches.get(task.subscription)
+        hash_check = watch.hash_check if watch else "warn"
+        hashes = {} if hash_check == "off" else task.hashes
+        stage = self._stage_archive if task.kind == "archive" else self._stage_page
+        return Outcome.STAGED if stage(task, hashes, strict=hash_check == "strict") else Outcome.DUPLICATE
 
-    def _stage_small(self, task: FetchTask, body: _Body, again: bool) -> Outcome:
-        chunks = []
-        for chunk in self._download(task):
-            body.take(chunk, None)
-            chunks.append(chunk)
-        self._check(task, body, again)
-        entry = b"".join([local_header(task.book_name, body.crc32, body.size), *chunks])
-        facts = self._facts(task, body, self._extend(0, entry))
+    def _copy(self, task: FetchTask, held: Held) -> Outcome | None:
+        """Take the bytes from where they stand; None where they do not (any more)."""
         try:
-            self._work.put(keys.entry_key(task.volume, task.page), entry, condition=ABSENT, metadata=facts.metadata())
-        except ConditionFailed:
-            return Outcome.DUPLICATE
-        return Outcome.STAGED
+            copy = copy_of(task, held, self._work, self._library)
+            staged = self._store(task, copy.chunks, Body({}), partial(_check_copy, task, copy.crc32))
+        except NotHeldError:
+            log.info("a page to be copied is not there", extra={"volume": task.volume, "page": task.path})
+            return None
+        return Outcome.COPIED if staged else Outcome.DUPLICATE
 
-    def _stage_large(self, task: FetchTask, body: _Body, again: bool) -> Outcome:
+    def _stage_archive(self, task: FetchTask, hashes: Mapping[str, str], *, strict: bool) -> bool:
+        return ArchiveFetch(
+            task, self._work, self._download, self._extend, piece_size=MEMORY, hashes=hashes, strict=strict
+        ).stage()
+
+    def _stage_page(self, task: FetchTask, hashes: Mapping[str, str], *, strict: bool) -> bool:
+        if task.kind == "info" and task.size > comicinfo.LARGEST:
+            raise PageWrong(
+                f"{task.path} has {task.size} bytes; a {comicinfo.NAME} has at most {comicinfo.LARGEST}",
+                fix="replace or remove the file on the server, or leave it out by `exclude`",
+                path=task.path,
+            )
+        for again in (True, False):
+            check = partial(_check_download, task, again=again, strict=strict)
+            with suppress(HashDiffersError):
+                return self._store(task, self._download(task), Body(hashes), check)
+        raise AssertionError("the second try keeps or refuses a page whose hash differs")
+
+    def _store(self, task: FetchTask, chunks: Iterator[bytes], body: Body, check: Check) -> bool:
+        """Write the entry, if the bytes stand the check at their end; False if it was staged already."""
+        store = self._store_large if task.size > MEMORY else self._store_small
+        try:
+            store(task, chunks, body, check)
+        except ConditionFailed:
+            return False
+        return True
+
+    def _store_small(self, task: FetchTask, chunks: Iterator[bytes], body: Body, check: Check) -> None:
+        kept = []
+        for chunk in chunks:
+            body.take(chunk)
+            kept.append(chunk)
+        check(body)
+        content = b"".join([_header(task, body), *kept])
+        facts = facts_of(task, body, self._extend(0, content))
+        self._work.put(keys.entry_key(task.volume, task.page), content, condition=ABSENT, metadata=facts.metadata())
+
+    def _store_large(self, task: FetchTask, chunks: Iterator[bytes], body: Body, check: Check) -> None:
         data = keys.data_key(task.volume, task.page, uuid.uuid4().hex[:8])
+        crc32c = 0
 
         def passing() -> Iterator[bytes]:
-            for chunk in self._download(task):
-                body.take(chunk, self._extend)
+            nonlocal crc32c
+            for chunk in chunks:
+                body.take(chunk)
+                crc32c = self._extend(crc32c, chunk)
                 yield chunk
-            self._check(task, body, again)
+            check(body)
 
         stored = self._work.put_stream(data, passing())
-        header = local_header(task.book_name, body.crc32, body.size)
-        whole = crc32c_math.combine(self._extend(0, header), body.crc32c, body.size)
-        facts = self._facts(task, body, whole)
+        header = _header(task, body)
+        whole = crc32c_math.combine(self._extend(0, header), crc32c, body.size)
+        part = StoredPart(data, stored.version, stored.size, crc32c)
         try:
             self._work.assemble(
                 keys.entry_key(task.volume, task.page),
-                [header, StoredPart(data, stored.version, stored.size, body.crc32c)],
+                [header, part] if header else [part],
                 crc32c=whole,
                 condition=ABSENT,
-                metadata=facts.metadata(),
+                metadata=facts_of(task, body, whole).metadata(),
             )
-        except ConditionFailed:
-            return Outcome.DUPLICATE
         finally:
             self._work.delete(data)
-        return Outcome.STAGED
 
-    def _download(self, task: FetchTask) -> Iterator[bytes]:
+    def _download(self, task: FetchTask, start: int = 0) -> Generator[bytes, None, None]:
         watch = self._watches.get(task.subscription)
         wanted = Download(
             task.path,
@@ -205,40 +206,10 @@ class Fetch:
             task.size,
             password=watch.password() if watch else "",
             headers=watch.headers if watch else {},
+            start=start,
         )
         with self._slots:
             yield from self._source.download(wanted)
-
-    def _check(self, task: FetchTask, body: _Body, again: bool) -> None:
-        """Hold the body against the listing, and see that it is some picture."""
-        if body.size != task.size:
-            much = f"more than {task.size}" if body.size > task.size else f"{body.size}"
-            raise PageWrong(
-                f"{task.path}: {much} bytes came where {task.size} are listed",
-                fix="look at the file on the server; a listing out of date is renewed by itself",
-                path=task.path,
-            )
-        if image_kind.kind_of(body.head[: image_kind.HEAD_BYTES]) is None:
-            raise PageWrong(
-                f"{task.path} is no picture: {_what(body.head)}",
-                fix="replace or remove the file on the server, or leave it out by `exclude`",
-                path=task.path,
-            )
-        kind = body.differing_hash()
-        if kind is None:
-            return
-        if again:
-            raise _HashDiffersError
-        log.warning(
-            "kept a page whose listed %s differs: drives list wrong ones",
-            kind,
-            extra={"volume": task.volume, "page": task.path},
-        )
-
-    @staticmethod
-    def _facts(task: FetchTask, body: _Body, crc32c: int) -> EntryFacts:
-        width, height = _dimensions(body.head)
-        return EntryFacts(task.page, body.crc32, body.size, crc32c, width, height)
 
     def _give_up(self, task: FetchTask, error: PageFailed | ServerUnreachable) -> Fetched:
         """Record the failure, unless it is the server that has gone: then no page is to blame."""
@@ -263,28 +234,23 @@ class Fetch:
             )
 
 
-class _HashDiffersError(Exception):
-    """The listed hash differs for the first time: fetch once more."""
+def _header(task: FetchTask, body: Body) -> bytes:
+    """What stands before the bytes in the entry: nothing before an archive's."""
+    return b"" if task.kind == "archive" else local_header(name_of(task, body), body.crc32, body.size)
 
 
-def _what(head: bytes) -> str:
-    """What a body that is no picture seems to be."""
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:64].lower()
-    if not head:
-        return "the file is empty"
-    if start.startswith((b"{", b"[")):
-        return "it begins like JSON"
-    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<")):
-        return "it begins like HTML"
-    return "its first bytes are those of no known image type"
+def _check_download(task: FetchTask, body: Body, *, again: bool, strict: bool) -> None:
+    check_size(task, body.size)
+    check_content(task, body)
+    check_hash(task, body, again=again, strict=strict)
 
 
-def _dimensions(head: bytes) -> tuple[int | None, int | None]:
-    """Width and height in pixels where the picture's beginning tells them."""
-    import imagesize
-
-    try:
-        width, height = imagesize.get(io.BytesIO(head))
-    except Exception:  # noqa: BLE001  it parses bytes from anywhere, and the measures are only a courtesy
-        return None, None
-    return (width, height) if width > 0 and height > 0 else (None, None)
+def _check_copy(task: FetchTask, crc32: int, body: Body) -> None:
+    """Raises: NotHeldError: these are not the bytes that were to be there, or no page that would be taken now."""
+    if (body.size, body.crc32) != (task.size, crc32):
+        raise NotHeldError
+    if task.kind != "archive":
+        try:
+            check_content(task, body)
+        except PageWrong as error:
+            raise NotHeldError from error
