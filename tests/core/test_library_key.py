@@ -11,6 +11,10 @@ from pagebind.core.library_key import PART_BYTES, library_key
 TEMPLATE = "{series}/{volume}.cbz"
 
 
+def filled(template: str, series: str, volume: str) -> str:
+    return library_key(template, {"series": series, "volume": volume})
+
+
 @pytest.mark.parametrize(
     ("series", "volume", "key"),
     [
@@ -37,7 +41,7 @@ TEMPLATE = "{series}/{volume}.cbz"
     ],
 )
 def test_names_become_safe(series: str, volume: str, key: str) -> None:
-    assert library_key(TEMPLATE, series, volume) == key
+    assert filled(TEMPLATE, series, volume) == key
 
 
 @pytest.mark.parametrize(
@@ -49,26 +53,66 @@ def test_names_become_safe(series: str, volume: str, key: str) -> None:
     ],
 )
 def test_templates_are_filled(template: str, key: str) -> None:
-    assert library_key(template, "S", "V") == key
+    assert filled(template, "S", "V") == key
+
+
+@pytest.mark.parametrize(
+    ("template", "key"),
+    [
+        ("{subscription}/{parent}/{series} {chapter}.cbz", "comics/P/S C.cbz"),
+        ("{number}.cbz", "7.5.cbz"),
+        ("{number:02}.cbz", "07.5.cbz"),
+        ("{ext}/{volume}.{ext}", "cbz/V.cbz"),
+    ],
+)
+def test_every_field_is_filled(template: str, key: str) -> None:
+    fields = {"series": "S", "volume": "V", "chapter": "C", "number": "7.5", "subscription": "comics", "parent": "P"}
+    assert library_key(template, fields) == key
+
+
+@pytest.mark.parametrize(
+    ("number", "padded"),
+    [
+        ("7", "007"),
+        ("0", "000"),
+        ("1234", "1234"),
+        ("12.5", "012.5"),
+        ("1-3", "001-003"),
+        ("1.5-12", "001.5-012"),
+        ("Oneshot 2", "Oneshot 2"),
+        ("1-", "1-"),
+        ("", "_"),
+    ],
+)
+def test_numbers_are_padded_before_the_point_and_names_are_not(number: str, padded: str) -> None:
+    assert library_key("{number:03}.cbz", {"number": number}) == f"{padded}.cbz"
+
+
+@pytest.mark.parametrize("template", ["{series}/{volume}.cbz", "{series}/{volume}.{ext}"])
+@pytest.mark.parametrize("suffix", ["cbr", "7z", "pdf"])
+def test_another_suffix_takes_the_place_of_the_templates(template: str, suffix: str) -> None:
+    long = "x" * 200
+    key = library_key(template, {"series": "S", "volume": long}, suffix=suffix)
+    assert key == f"S/{'x' * (PART_BYTES - 1 - len(suffix))}.{suffix}"
 
 
 @pytest.mark.parametrize(("letter", "bytes_each"), [("x", 1), ("é", 2), ("話", 3), ("🦊", 4)])
 def test_long_parts_are_cut_between_letters(letter: str, bytes_each: int) -> None:
-    folder, book = library_key(TEMPLATE, letter * 200, letter * 200).split("/")
+    folder, book = filled(TEMPLATE, letter * 200, letter * 200).split("/")
 
     assert folder == letter * (140 // bytes_each)
     assert book == letter * (136 // bytes_each) + ".cbz"
 
 
 def test_a_reserved_name_stays_within_the_length() -> None:
-    folder = library_key(TEMPLATE, "con." + "x" * 200, "x").split("/")[0]
+    folder = filled(TEMPLATE, "con." + "x" * 200, "x").split("/")[0]
 
     assert folder == "_con." + "x" * 135
 
 
 @given(series=st.text(max_size=200), volume=st.text(max_size=200))
 def test_every_part_is_safe_whatever_comes(series: str, volume: str) -> None:
-    parts = library_key(TEMPLATE, series, volume).split("/")
+    parts = filled(TEMPLATE, series, volume).split("/")
 
     assert len(parts) == 2
     for part in parts:

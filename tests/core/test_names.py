@@ -19,11 +19,22 @@ stems = st.text("019aAbB_- .é\u0301ß\u017f\uff11頁卷\x07/\\", max_size=6) | 
 covers = st.sampled_from(["cover", "Cover", "COVER", "front", "folder", "封面", "表紙"])
 odd_stems = st.sampled_from(["con", "COM1", "com2", ".", "..", "", "a" * 250, "é" * 120 + "1", "é" * 120 + "2"])
 page_names = st.builds("{}.{}".format, stems | covers | odd_stems, st.sampled_from(["jpg", "JPG", "png"]))
-folders = st.lists(page_names, min_size=1, max_size=12, unique=True)
+chapters = st.sampled_from(
+    ["Ch 1", "Ch 2", "Ch 10", "Ch 1.5", "ch 1", "Ch 01", "1", "10", "第9話", "第10話", "cover", "a/b", "_"]
+)
+paths = st.builds("{}/{}".format, chapters, page_names) | page_names
+folders = st.lists(page_names, min_size=1, max_size=12, unique=True) | st.lists(
+    paths, min_size=1, max_size=12, unique=True
+)
 
 
 def in_order(names: list[str]) -> list[str]:
     return [names[index] for index in order_pages(names)]
+
+
+def in_chapters(pages: dict[str, int], form: str = "{:03}.jpg") -> list[str]:
+    """Paths of so many pages in each chapter."""
+    return [f"{chapter}/{form.format(page)}" for chapter, count in pages.items() for page in range(1, count + 1)]
 
 
 def titles(names: list[str]) -> dict[str, str]:
@@ -52,6 +63,10 @@ def test_any_order_of_a_listing_gives_every_page_the_same_name(names: list[str],
 @example(names=["a_1.jpg", "ab1.jpg", "aB2.jpg"])
 @example(names=["p.jpg", "p1.jpg"])
 @example(names=["10.jpg", "1\uff11.jpg"])
+@example(names=["Ch 1/1.jpg", "Ch 1.5/1.jpg", "Ch 1b/1.jpg", "Ch 2/1.jpg", "Ch 10/1.jpg"])
+@example(names=["a/1.jpg", "a - 1.jpg"])
+@example(names=["a/b/1.jpg", "a - b/1.jpg", "a/b - 1.jpg"])
+@example(names=["x" * 150 + "/" + "1" * 150 + ".jpg", "x" * 150 + "/" + "1" * 151 + ".jpg"])
 def test_plain_order_order_without_case_and_natural_order_agree(names: list[str]) -> None:
     book = book_names(in_order(names))
 
@@ -216,7 +231,8 @@ def test_where_nothing_less_is_enough_each_name_gets_its_place(ordered: list[str
 @pytest.mark.parametrize(
     ("name", "title"),
     [
-        ("a/b\\c\x00d\n.jpg", "a_b_c_d_.jpg"),
+        ("b\\c\x00d\n.jpg", "b_c_d_.jpg"),
+        ("a/b.jpg", "a - b.jpg"),
         ("..jpg", "_..jpg"),
         (".hidden.jpg", "_.hidden.jpg"),
         ("con.jpg", "_con.jpg"),
@@ -234,6 +250,56 @@ def test_where_nothing_less_is_enough_each_name_gets_its_place(ordered: list[str
 )
 def test_names_are_made_safe(name: str, title: str) -> None:
     assert book_names([name]) == [title]
+
+
+@pytest.mark.parametrize(
+    "ordered",
+    [
+        ["cover.jpg", "1.jpg", "2.jpg", "Ch 1/1.jpg", "Ch 2/1.jpg", "Ch 10/1.jpg"],
+        ["z.jpg", "Ch 1/a.jpg", "Ch 1/raw/1.jpg"],
+        ["Ch 1/1.jpg", "Ch 2/cover.jpg", "Ch 2/1.jpg", "Ch 2/10.jpg"],
+        ["Ch 1/1.jpg", "Ch 1.5/1.jpg", "Ch 2/1.jpg"],
+        ["第9話/1.jpg", "第10話/1.jpg"],
+        ["1/2.jpg", "1-2.jpg/1.jpg", "2/1.jpg"],
+    ],
+)
+def test_what_lies_directly_in_a_folder_comes_before_the_chapters_in_it(ordered: list[str]) -> None:
+    assert in_order(ordered[::-1]) == ordered
+
+
+@pytest.mark.parametrize(
+    ("names", "book"),
+    [
+        (["Ch 01/001.jpg", "Ch 02/001.jpg"], ["Ch 01 - 001.jpg", "Ch 02 - 001.jpg"]),
+        (["Ch 1/1.jpg", "Ch 1.5/1.jpg", "Ch 2/1.jpg"], ["Ch 1 - 1.jpg", "Ch 1.5 - 1.jpg", "Ch 2 - 1.jpg"]),
+        (["Ch 2/001.jpg", "Ch 10/001.jpg"], ["Ch 0002 - 0001.jpg", "Ch 0010 - 0001.jpg"]),
+        (
+            ["Ch 1/2.jpg", "Ch 1/10.jpg", "Ch 2/1.jpg"],
+            ["Ch 0001 - 0002.jpg", "Ch 0001 - 0010.jpg", "Ch 0002 - 0001.jpg"],
+        ),
+        (
+            ["cover.jpg", "第9話/1.jpg", "第10話/1.jpg"],
+            ["0000_cover.jpg", "第0009話 - 0001.jpg", "第0010話 - 0001.jpg"],
+        ),
+        (["001.jpg", "Ch 01/001.jpg"], ["001.jpg", "Ch 01 - 001.jpg"]),
+        (["z.jpg", "Ch 01/001.jpg"], ["0001_z.jpg", "0002_Ch 01 - 001.jpg"]),
+        (["a/b/1.jpg", "a/c/1.jpg"], ["a - b - 1.jpg", "a - c - 1.jpg"]),
+        (["a - 1.jpg", "a/1.jpg"], ["0001_a - 1.jpg", "0002_a - 1.jpg"]),
+        (["con/1.jpg", "x/../1.jpg"], ["con - 1.jpg", "x - .. - 1.jpg"]),
+    ],
+)
+def test_the_names_of_merged_chapters_are_flat(names: list[str], book: list[str]) -> None:
+    assert in_order(names) == names
+    assert book_names(names) == book
+
+
+def test_a_chapter_that_is_appended_renames_no_page() -> None:
+    names = in_chapters({f"Ch {number}": 20 for number in range(1, 13)}, "{}.jpg")
+
+    before, after = titles(names[:-20]), titles(names)
+
+    assert before == {name: after[name] for name in before}
+    assert after["Ch 12/20.jpg"] == "Ch 0012 - 0020.jpg"
 
 
 def test_a_prefix_makes_no_name_too_long() -> None:
@@ -278,6 +344,15 @@ def test_folders_that_are_numbered_well_cost_no_key_at_all() -> None:
     names = [f"Title 2 - {number:03}.jpg" for number in range(200, 0, -1)]
 
     assert book_names(in_order(names)) == names[::-1]
+    assert natural_key.cache_info().misses == 0
+
+
+def test_chapters_that_are_numbered_well_cost_no_key_either() -> None:
+    natural_key.cache_clear()
+    names = in_chapters({"Ch 01": 50, "Ch 02": 50})
+
+    assert in_order(names[::-1]) == names
+    assert book_names(names) == [name.replace("/", " - ") for name in names]
     assert natural_key.cache_info().misses == 0
 
 

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FIELDS = ("series", "volume", "number", "chapter", "subscription", "parent", "ext")
+"""What a template may hold between braces; ``{number:03}`` pads with zeros to three digits."""
+
+SUFFIXES = (".cbz", ".{ext}")
+"""How a template ends. Both stand for the suffix of the book."""
 
 PART_BYTES = 140
 """A part of a key, suffix included. eCryptfs, the tightest file system in common use, takes 143 bytes a name."""
@@ -15,20 +26,49 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?$
 """Device names on Windows, with any suffix."""
 
 
-def library_key(template: str, series: str, volume: str) -> str:
+_FIELD = re.compile(r"(\{[a-z]+(?::0[1-9])?\})")
+_IS_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:-[0-9]+(?:\.[0-9]+)?)?")
+
+
+def library_key(template: str, fields: Mapping[str, str], *, suffix: str = "cbz") -> str:
     """Fill the template, e.g. ``{series}/{volume}.cbz``, and make every part safe.
 
     Two volumes may come to the same key; whose it is then is the planner's to say.
+
+    Args:
+        template: with no other fields than `FIELDS`, ending with one of `SUFFIXES`.
+        fields: a text for each field of the template but ``ext``.
+        suffix: of the book, without the dot.
     """
-    parts = template.split("/")
-    named = [part.replace("{series}", "\0s").replace("{volume}", "\0v") for part in parts]
-    folders = [safe_part(_fill(part, series, volume)) for part in named[:-1]]
-    stem, dot, suffix = named[-1].rpartition(".")
-    return "/".join([*folders, safe_part(_fill(stem, series, volume), suffix=dot + suffix)])
+    *folders, book = _split(template)
+    known = {**fields, "ext": suffix}
+    parts = [safe_part(_filled(tokens, known)) for tokens in folders]
+    return "/".join([*parts, safe_part(_filled(book, known), suffix=f".{suffix}")])
 
 
-def _fill(part: str, series: str, volume: str) -> str:
-    return part.replace("\0s", series.replace("\0", "_")).replace("\0v", volume.replace("\0", "_"))
+@lru_cache(maxsize=64)  # one for each subscription
+def _split(template: str) -> tuple[tuple[str, ...], ...]:
+    """The template's parts, each as text and fields by turns, without the suffix of the last one."""
+    stem = next(template.removesuffix(suffix) for suffix in SUFFIXES if template.endswith(suffix))
+    return tuple(tuple(_FIELD.split(part)) for part in stem.split("/"))
+
+
+def _filled(tokens: tuple[str, ...], fields: Mapping[str, str]) -> str:
+    return "".join(_value(token[1:-1], fields) if place % 2 else token for place, token in enumerate(tokens))
+
+
+def _value(field: str, fields: Mapping[str, str]) -> str:
+    name, _, width = field.partition(":")
+    value = fields[name]
+    if not width or not _IS_NUMBER.fullmatch(value):
+        return value
+    return "-".join(_padded(number, int(width)) for number in value.split("-"))
+
+
+def _padded(number: str, width: int) -> str:
+    """With zeros before it, until so many digits stand before the point."""
+    whole, point, fraction = number.partition(".")
+    return whole.zfill(width) + point + fraction
 
 
 def safe_part(text: str, *, suffix: str = "") -> str:

@@ -2,6 +2,8 @@
 
 Readers put pages in order by their names, each in its own way. So a book's names are such that plain order (code
 points), order without case and natural order all give the one order that was meant.
+
+Where a volume merges chapters, the names that come in are paths (``Ch 2/001.jpg``); those in the book are flat.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ _COVER_STEMS = frozenset({"cover", "front", "folder", "封面", "表紙"})
 _COVER_PREFIX = "0000_"
 _MIN_WIDTH = 4  # with fewer digits, the hundredth or the thousandth page would rename all others
 _MAX_SUFFIX_BYTES = 16
+_JOINT = " - "
+"""Between a chapter and its page. A blank sorts before all that may follow in a longer chapter's name (1, 1.5, 1b)."""
 
 _DIGITS = re.compile(r"\d+")
 _NUMBER = re.compile(r"([0-9]+)")
@@ -51,12 +55,25 @@ def is_cover(name: str) -> bool:
 def order_pages(names: Sequence[str]) -> list[int]:
     """The indices of ``names`` in page order: covers first, then natural order.
 
-    Any permutation of different names gives the same order.
+    Any permutation of different names gives the same order. Of paths, what lies directly in a folder comes before the
+    folders in it, which follow in natural order.
     """
     if _shape_of_all(names) is not None:
         return sorted(range(len(names)), key=names.__getitem__)
+    if _any_paths(names):
+        paths = [_path_key(name) for name in names]
+        return sorted(range(len(names)), key=paths.__getitem__)
     keys = [(not is_cover(name), natural_key(name)) for name in names]
     return sorted(range(len(names)), key=keys.__getitem__)
+
+
+def _any_paths(names: Sequence[str]) -> bool:
+    return "/" in "".join(names)
+
+
+def _path_key(path: str) -> list[tuple[int, NaturalKey]]:
+    *folders, name = path.split("/")
+    return [*((2, natural_key(folder)) for folder in folders), (not is_cover(name), natural_key(name))]
 
 
 def book_names(ordered_names: Sequence[str]) -> list[str]:
@@ -69,7 +86,8 @@ def book_names(ordered_names: Sequence[str]) -> list[str]:
     2. The number that counts the pages is padded with zeros to the widest one, at least 4 digits, and a cover gets
        ``0000_`` before its name. That number is sought by its place among the numbers of a name, from the left: the
        place where the most different values stand (``Title 2 - 1.jpg``: the second), the leftmost of several, for it
-       decides the order. Where nothing varies, as with a single page, it is the last number.
+       decides the order. Where nothing varies, as with a single page, it is the last number. Of paths, the number that
+       counts the chapters is padded likewise.
     3. Each name with its place in the book before it: ``0001_name``.
 
     No two names are equal, even without case. A page that is appended changes no other name, except where it makes
@@ -78,10 +96,11 @@ def book_names(ordered_names: Sequence[str]) -> list[str]:
     Args:
         ordered_names: different names, in the order that `order_pages` gives.
     """
-    safe = _all_safe(ordered_names)
+    are_paths = _any_paths(ordered_names)
+    safe = _all_safe(list(map(_flat, ordered_names)) if are_paths else ordered_names)
     if _agrees(safe):
         return safe
-    padded = _padded(safe)
+    padded = _all_safe(_padded_paths(ordered_names)) if are_paths else _padded(safe)
     if _agrees(padded):
         return padded
     width = max(_MIN_WIDTH, len(str(len(safe))))
@@ -143,6 +162,19 @@ def _padded(names: Sequence[str]) -> list[str]:
     width = max((len(parts[place]) for parts in pages if len(parts) > place), default=0)
     width = max(_MIN_WIDTH, width)
     return [_pad(name, parts, place, width) for name, parts in zip(names, pages, strict=True)]
+
+
+def _padded_paths(paths: Sequence[str]) -> list[str]:
+    """The paths, flat, with chapters and pages padded apart from each other."""
+    folders = [path.rpartition("/")[0] for path in paths]
+    chapters = list(dict.fromkeys(folders))
+    titles = dict(zip(chapters, map(_flat, _padded(chapters)), strict=True))
+    pages = _padded([path.rpartition("/")[2] for path in paths])
+    return [f"{titles[folder]}{_JOINT}{page}" if folder else page for folder, page in zip(folders, pages, strict=True)]
+
+
+def _flat(path: str) -> str:
+    return path.replace("/", _JOINT)
 
 
 def _pad(name: str, parts: list[str], place: int, width: int) -> str:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from pagebind.core.layout import name_of
 from pagebind.core.library_key import library_key
 from pagebind.core.model import About
+from pagebind.core.numbers import Number, number_of
 
 if TYPE_CHECKING:
     from pagebind.core.layout import Placed
     from pagebind.core.watch import Watch
+
+_SEPARATORS = " \t\u3000-_.,:;|~+&·・、，：；—–\uff5e"  # noqa: RUF001 - as they stand in names
+_EMPTY_BRACKETS = re.compile(r"\(\s*\)|\[\s*\]|\{\s*\}|（\s*）|［\s*］|【\s*】|「\s*」|《\s*》")  # noqa: RUF001
+_BLANKS = re.compile(r"\s\s+")
 
 
 class Called(NamedTuple):
@@ -25,7 +33,62 @@ def call(watch: Watch, placed: Placed, *, suffix: str = "cbz") -> Called:
     Args:
         watch: its subscription.
         placed: where the layout puts it.
-        suffix: of the file, without the dot: ``cbz``, or an archive's own.
+        suffix: of the file, without the dot: ``cbz``, or an archive's own. A ``zip`` is called ``cbz``: it is one.
     """
-    del suffix
-    return Called(library_key(watch.template, placed.series, placed.name), About(placed.series, placed.name))
+    series = watch.series or without(placed.series, watch.strip)
+    name = without(placed.name, watch.strip)
+    number = _number(placed, series, name)
+    fields = {
+        "series": series,
+        "volume": name,
+        "number": number.text if number else name,
+        "chapter": without(placed.chapter, watch.strip) or name,
+        "subscription": name_of(watch.path),
+        "parent": without(placed.parent, watch.strip),
+    }
+    own = suffix.lower()
+    key = library_key(watch.template, fields, suffix="cbz" if own == "zip" else own)
+    return Called(key, _about(watch, series, name, number))
+
+
+def without(name: str, patterns: tuple[str, ...]) -> str:
+    """A name without what the patterns match, tidied; as it is where none matches or nothing would be left.
+
+    Args:
+        name: of a series, volume or chapter.
+        patterns: regular expressions; case is ignored.
+    """
+    left = name
+    for pattern in patterns:
+        left = _compiled(pattern).sub("", left)
+    if left == name:
+        return name
+    left = _BLANKS.sub(" ", _EMPTY_BRACKETS.sub("", left)).strip(_SEPARATORS)
+    return left or name
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+def _number(placed: Placed, series: str, name: str) -> Number | None:
+    """The number of the chapter that the layout knows of, else what the name says, also after the series' own."""
+    if placed.chapter:
+        found = number_of(name, chapter_first=True)
+        return found and Number("chapter", found.text)
+    found = number_of(name)
+    if found is None and series and name.startswith(series):
+        found = number_of(name.removeprefix(series).strip(_SEPARATORS))
+    return found
+
+
+def _about(watch: Watch, series: str, title: str, number: Number | None) -> About:
+    about = About(series, title, language=watch.language, direction=watch.direction, comicinfo=watch.comicinfo)
+    if number is None:
+        return about
+    if number.kind == "chapter" or watch.reader == "komga":
+        return about._replace(number=number.text)
+    if watch.reader == "kavita" and number.text.isdecimal():  # ComicInfo's Volume is a whole number
+        return about._replace(volume=number.text)
+    return about
