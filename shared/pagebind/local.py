@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pagebind.app.fetch import Fetch, Outcome
 from pagebind.app.finalize import Finalize, Finalized
 from pagebind.app.finalize import Outcome as FinalizeOutcome
-from pagebind.app.poll import Poll, record_run, refetch_tasks
+from pagebind.app.poll import Poll, Round, record_run, refetch_tasks
 from pagebind.app.report import VolumeReport, problem_of
 from pagebind.core.planner import Action, Problem, State
 from pagebind.core.wording import counted
@@ -30,11 +30,22 @@ _REFETCHES = 5
 
 
 class RunRequest(NamedTuple):
-    """What to run: server ``paths`` (none: everything), at most ``limit`` volumes, ``wait`` for what settles."""
+    """What to run.
+
+    Attributes:
+        paths: on the server; none: everything.
+        limit: hand out at most so many volumes.
+        wait: for what settles.
+        volumes: what can be done for these, by their ids, without the server is done first; if that is all, the server
+            is not asked.
+        look: ask the server at all.
+    """
 
     paths: tuple[str, ...] = ()
     limit: int | None = None
     wait: bool = False
+    volumes: tuple[str, ...] = ()
+    look: bool = True
 
 
 @dataclass(slots=True)
@@ -117,9 +128,8 @@ class Runner:
             self._break_off(started)
             raise
         self._end_threads()
-        if self.result.error is None:
-            self._collect_garbage()
         if not isinstance(self.result.error, StoreError):
+            self._collect_garbage()
             self._record(started)
 
     def _break_off(self, started: float) -> None:
@@ -152,14 +162,15 @@ class Runner:
 
     def _rounds(self, poll: Poll, request: RunRequest) -> list[Assessment]:
         left = request.limit
+        if request.volumes or not request.look:
+            poll.recall(request.volumes)
+            self._assessments = self._steps(poll, left).assessments
+            if not request.look or all(a.verdict.state is State.BOUND for a in self._assessments):
+                return self._assessments
         while True:
             poll.look(request.paths)
-            while True:
-                done = poll.step(left)
-                left = None if left is None else left - done.volumes
-                if not done.queued:
-                    break
-                self._dispatch.drain()
+            done = self._steps(poll, left)
+            left = None if left is None else left - done.volumes
             settles = [
                 a.verdict.settles_at
                 for a in done.assessments
@@ -170,6 +181,16 @@ class Runner:
             clock = self._parts.clock
             self._parts.progress.note("waiting for folders to settle")
             clock.wait(max(1.0, min(settles) - clock.now()))
+
+    def _steps(self, poll: Poll, limit: int | None) -> Round:
+        """Judge and hand out, until nothing is handed out any more."""
+        volumes = 0
+        while True:
+            done = poll.step(None if limit is None else limit - volumes)
+            volumes += done.volumes
+            if not done.queued:
+                return done._replace(volumes=volumes)
+            self._dispatch.drain()
 
     def _handle_fetch(self, task: FetchTask, last_attempt: bool) -> None:
         try:
@@ -192,7 +213,7 @@ class Runner:
         except KeyRefused as error:
             self._note(f"{task.volume}/", problem_of(error))
             return
-        if finalized.outcome is FinalizeOutcome.BOUND:
+        if finalized.outcome in (FinalizeOutcome.BOUND, FinalizeOutcome.ADOPTED):
             with self._tally:
                 self._bound[task.volume] = finalized.pages
             self._parts.progress.bound(finalized.key, finalized.pages)
@@ -220,6 +241,7 @@ class Runner:
             assessments=self._assessments,
             problems=self._problems(),
             error=self.result.error,
+            complete=self._poll is not None and self._poll.complete,
         )
 
     def _problems(self) -> list[Problem]:

@@ -37,6 +37,8 @@ SENT = Facts(seen_since(HOUR, sent=1), pages=10, missing=4, sent_here=True)
 OURS = ShelfView(Shelf.OURS, "v", 1, "a", receipted=True)
 BOUND = Facts(seen_since(HOUR), view=OURS)
 
+FOREIGN = SETTLED._replace(view=ShelfView(Shelf.FOREIGN))
+
 WAITS = (State.WAITING, Action.SETTLE, None)
 GOES = (State.WAITING, Action.FETCH, None)
 

@@ -116,14 +116,9 @@ class Finalize:
         world = self._look(task.volume)
         if world is None:
             return Finalized(Outcome.NOTHING)
-        history, view, key = world.history, world.view, world.newest.key
-        if history.standing.forgotten:
-            return self._forget(world)
-        if may_be_adopted(history, view, task.existing):
-            return self._adopt(world, task)
-        if view.shelf not in (Shelf.FREE, Shelf.OURS) and not may_go_over(history, view, task.existing):
-            log.info("held", extra={"volume": task.volume, "reason": view.shelf.value})
-            return Finalized(Outcome.HELD, key)
+        aside = self._set_aside(world, task)
+        if aside is not None:
+            return aside
         chosen = self._choose(world)
         if chosen is None:
             return self._settle_bound(world)
@@ -133,6 +128,18 @@ class Finalize:
         if damaged:
             return self._discard(chosen, damaged)
         return self._bind(world, chosen, staged)
+
+    def _set_aside(self, world: _World, task: FinalizeTask) -> Finalized | None:
+        """What happens to a volume that is not to be bound now; None: it is."""
+        history, view = world.history, world.view
+        if history.standing.forgotten:
+            return self._forget(world)
+        if may_be_adopted(history, view, task.existing):
+            return self._adopt(world, task)
+        if view.shelf in (Shelf.FREE, Shelf.OURS) or may_go_over(history, view, task.existing):
+            return None
+        log.info("held", extra={"volume": task.volume, "reason": view.shelf.value})
+        return Finalized(Outcome.HELD, world.newest.key)
 
     def _look(self, volume: str) -> _World | None:
         history = inventories.take_one(self._work, volume)
@@ -164,8 +171,9 @@ class Finalize:
         out of date, too, if a decision since changed what it should hold.
         """
         history, view, newest = world.history, world.view, world.newest
-        outdated = view.shelf is Shelf.OURS and view.decision < history.standing.shape
-        book_seq = max([view.seq or 0, *_seqs_of(history, view.revision)]) - outdated
+        book_seq = max([view.seq or 0, *_seqs_of(history, view.revision)])
+        if view.decision < history.standing.shape:
+            book_seq -= 1
         first: Manifest | None = None
         for mark in _sent_manifests(history):
             if mark.seq <= book_seq:

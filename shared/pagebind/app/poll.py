@@ -140,6 +140,27 @@ class Poll:
         self.survey = self._surveyor.survey(self._inventory, paths)
         self.survey.demand_a_root()
 
+    def recall(self, volumes: Sequence[str]) -> None:
+        """Take volumes as their newest manifests have them, by their ids, without asking the server.
+
+        Raises:
+            StoreError: the run is over.
+        """
+        self._restricted = True
+        self._inventory = inventories.take(self._work, self._library)
+        self._inventory.demand_a_library()
+        self.survey = Survey()
+        for volume in volumes:
+            head = self._inventory.history(volume).head
+            if head is not None:
+                recorded = load_manifest(self._work, volume, head)
+                self.survey.sightings[volume] = remembered(recorded, Seen.UNKNOWN)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that is subscribed was looked at."""
+        return not self._restricted
+
     def assess(self) -> list[Assessment]:
         """Judge every volume that was seen."""
         if self._inventory is None:
@@ -276,14 +297,19 @@ def record_run(
     assessments: Sequence[Assessment],
     problems: Sequence[Problem],
     error: PagebindError | None = None,
+    complete: bool = True,
 ) -> None:
-    """Write down what a poll saw: every volume that is not simply bound, and whether the credentials worked."""
+    """Write down what a poll saw: every volume that is not simply bound, and whether the credentials worked.
+
+    ``complete``: it looked at all that is subscribed; what it does not name is bound, or was never seen.
+    """
     now = clock.now()
     document = {
         "schema": 1,
         "started": rfc3339(started),
         "ended": rfc3339(now),
         "seconds": round(now - started, 3),
+        "complete": complete and error is None,
         "credentials": error is None or error.code != "auth",
         "error": problem_of(error)._asdict() if error else None,
         "problems": [problem._asdict() for problem in problems],

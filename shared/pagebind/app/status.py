@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pagebind.app import inventory as inventories
@@ -16,10 +17,13 @@ from pagebind.core.planner import Action, Policy, Problem, Seen, State
 from pagebind.errors import KeyMissing, PageFailed, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pagebind.ports.clock import Clock
     from pagebind.ports.store import Store
+
+_RUNS = 100
+"""So many records are read at most."""
 
 _ONLY_A_WALK_TELLS = (State.IGNORED, State.GONE, State.UNSUBSCRIBED)
 
@@ -39,8 +43,9 @@ def status(work: Store, library: Store, policy: Policy, clock: Clock, existing: 
     subscription, by its path, does with books that Pagebind did not make.
     """
     inventory = inventories.take(work, library)
-    last = last_run(work, clock.now() + CLOCK_TOLERANCE)
-    told = {entry["volume"]: entry for entry in (last or {}).get("volumes", {}).values()}
+    runs = list(_runs(work, clock.now() + CLOCK_TOLERANCE))
+    last = runs[0] if runs else None
+    told = {volume: entry for run in reversed(runs) for volume, entry in run.get("volumes", {}).items()}
     sightings: dict[str, Sighting] = {}
     damaged: list[Problem] = []
     for volume, history in inventory.volumes.items():
@@ -58,16 +63,20 @@ def status(work: Store, library: Store, policy: Policy, clock: Clock, existing: 
     return Status(sorted(reports, key=lambda report: report.path), damaged, last)
 
 
-def last_run(work: Store, latest: float) -> Mapping[str, Any] | None:
-    """The newest record of a run that did not end after ``latest``, as a clock that ran ahead has it; or None."""
-    newest = next((info for info in work.list(keys.RUNS) if keys.run_time(info.key) <= latest), None)
-    if newest is None:
-        return None
-    try:
-        document: Mapping[str, Any] = json.loads(work.get(newest.key))
-    except (ValueError, StoreError):
-        return None
-    return document
+def _runs(work: Store, latest: float) -> Iterator[Mapping[str, Any]]:
+    """Records of runs, the newest first, back to one that looked at everything; none that ended after ``latest``.
+
+    A run of some paths, or one that failed, says nothing about the other volumes.
+    """
+    recent = (info for info in work.list(keys.RUNS) if keys.run_time(info.key) <= latest)
+    for info in islice(recent, _RUNS):
+        try:
+            document: Mapping[str, Any] = json.loads(work.get(info.key))
+        except (ValueError, StoreError):
+            continue
+        yield document
+        if document.get("complete"):
+            return
 
 
 def _with_last_run(report: VolumeReport, told: Mapping[str, Any] | None) -> VolumeReport:

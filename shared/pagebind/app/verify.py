@@ -111,13 +111,9 @@ class Verify:
             if crc != page.crc32 or not _names(header, page.name, page.crc32, page.size):
                 return f"page {page.name} is damaged"
         reader.rest()
-        return (
-            None
-            if reader.crc32c == bound.crc32c
-            else "it is damaged outside of its pages"
-            if bound.kind == "bound"
-            else "its bytes have changed"
-        )
+        if reader.crc32c == bound.crc32c:
+            return None
+        return "its end (ComicInfo or directory) is damaged" if bound.kind == "bound" else "its bytes have changed"
 
 
 def _names(header: bytes, name: str, crc32: int, size: int) -> bool:

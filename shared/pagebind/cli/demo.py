@@ -62,7 +62,7 @@ def demo(session: Session, serve: bool, folder: str, dialect: str) -> int:
                 "subscription.path": "/comics",
             },
         )
-        status = run_with(session, parse(text, {}, "the demo's configuration"), {}, RunRequest())
+        status = run_with(session, parse(text, {}, "the demo's configuration"), {}, lambda _: (RunRequest(), {}))
         for book in sorted((home / "library").rglob("*.cbz")):
             session.say(printable(f"  {book}"))
         if serve:

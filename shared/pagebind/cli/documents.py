@@ -33,6 +33,9 @@ EMPTY: dict[str, dict[str, Any]] = {
     "serve": _RUN,
     "status": {"volumes": [], "problems": [], "last_run": None},
     "verify": {"books": [], "problems": []},
+    "retry": {"decided": [], **_RUN},
+    "bind": {"decided": [], **_RUN},
+    "forget": {"decided": [], **_RUN},
     "gc": {"removed": dict.fromkeys(REMOVED, 0), "bytes": 0, "problems": []},
     "demo": _RUN,
 }

@@ -20,6 +20,9 @@ _SUBCOMMANDS = {
     "serve": "Run on a schedule, in one process.",
     "status": "Show where each volume stands, or whether runs succeed.",
     "verify": "Check books against their receipts.",
+    "retry": "Try again what failed.",
+    "bind": "Decide what holds a volume back.",
+    "forget": "Leave a volume alone.",
     "gc": "Remove what is not needed any more.",
     "demo": "Try it all without a server of your own.",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,10 +28,13 @@ from pagebind.core.wording import counted
 from pagebind.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pagebind.config import Settings
     from pagebind.local import RunRequest, RunResult
+    from pagebind.wiring import Parts
+
+    Prepare = Callable[[Parts], tuple[RunRequest, dict[str, Any]]]
 
 
 @click.command(
@@ -59,7 +62,7 @@ def run(session: Session, paths: Sequence[str], settle: str | None, wait: bool, 
     wanted = select.paths(paths, wiring.paths_watched(settings))
     if limit is not None and limit < 1:
         raise UsageError(f"--limit {limit} would do nothing", fix="give a number from 1, or leave it out")
-    return run_with(session, settings, os.environ, RunRequest(wanted, limit, wait))
+    return run_with(session, settings, os.environ, lambda _: (RunRequest(wanted, limit, wait), {}))
 
 
 def _settle(text: str | None) -> float | None:
@@ -73,8 +76,8 @@ def _settle(text: str | None) -> float | None:
     return seconds
 
 
-def run_with(session: Session, settings: Settings, env: Mapping[str, str], request: RunRequest) -> int:
-    """Run, show and emit; for `run` and `demo`."""
+def run_with(session: Session, settings: Settings, env: Mapping[str, str], prepare: Prepare) -> int:
+    """Run, show and emit. ``prepare`` gives the request, and what stands in the document besides the run."""
     from pagebind import wiring
     from pagebind.local import Runner
 
@@ -82,12 +85,13 @@ def run_with(session: Session, settings: Settings, env: Mapping[str, str], reque
         parts = wiring.build(settings, env, progress)
         runner = Runner(parts, lambda: parts.run_lock(tell_of_another))
         with closing(parts.source):
+            request, besides = prepare(parts)
             try:
                 result = runner.run(request)
             except Interrupted:
-                session.emit(run_document(runner.interrupted()))
+                session.emit({**besides, **run_document(runner.interrupted())})
                 raise
-    session.emit(run_document(result))
+    session.emit({**besides, **run_document(result)})
     _show(session, result)
     return _status(result)
 

@@ -90,7 +90,7 @@ def _list(session: Session, volume: str | None) -> int:
 
     settings = session.settings()
     work, library = wiring.stores(settings)
-    found = look(work, library, wiring.policy(settings), SystemClock())
+    found = look(work, library, wiring.policy(settings), SystemClock(), wiring.existing(settings))
     shown = found.volumes
     if volume is not None:
         named = select.volumes(volume, (select.Named(r.volume, r.path, r.key) for r in shown))

@@ -87,24 +87,23 @@ def standing(marks: Sequence[DecisionMark]) -> Standing:
 
 
 def _after(before: Standing, mark: DecisionMark) -> Standing:
-    awake = before._replace(forgotten=False, condemned="")
+    after = before._replace(forgotten=False, condemned="")
     match mark.kind:
         case Kind.RETRY:
             shape = mark.number if before.waivers else before.shape
-            return awake._replace(retried=mark.created, waivers=(), shape=shape)
+            after = after._replace(retried=mark.created, waivers=(), shape=shape)
         case Kind.WITHOUT_MISSING:
-            return awake._replace(waivers=(*before.waivers, mark), shape=mark.number)
+            after = after._replace(waivers=(*before.waivers, mark), shape=mark.number)
         case Kind.ACCEPT_SHRINK:
-            return awake._replace(accepted=mark.subject)
+            after = after._replace(accepted=mark.subject)
         case Kind.REPLACE:
-            return awake._replace(replaced=(*before.replaced, (mark.subject, mark.number)))
+            after = after._replace(replaced=(*before.replaced, (mark.subject, mark.number)))
         case Kind.RENAME:
-            return awake._replace(renamed=mark.subject)
+            after = after._replace(renamed=mark.subject)
         case Kind.FORGET:
             deleted = before.deleted | {mark.subject} if mark.subject else before.deleted
-            return before._replace(forgotten=True, condemned=mark.subject, deleted=deleted)
-        case _:
-            return before  # of a later version
+            after = before._replace(forgotten=True, condemned=mark.subject, deleted=deleted)
+    return after
 
 
 class Decision(NamedTuple):
