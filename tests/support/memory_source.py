@@ -50,6 +50,7 @@ class MemorySource:
         page_faults: what the next downloads of a file raise, one after the other, by path; the last one stays.
         next_bodies: what the next downloads of a file give instead of its data, by path.
         cuts: after how many bytes the next downloads of a file end with `PageCut`, by path.
+        chunk_size: bytes of what downloads give at a time.
         no_ranges: files that can only be had from their beginning.
         down: what every call raises.
         refresh_refused: the account may not ask for fresh listings.
@@ -63,6 +64,7 @@ class MemorySource:
     page_faults: dict[str, list[PagebindError]] = field(default_factory=dict)
     next_bodies: dict[str, list[bytes]] = field(default_factory=dict)
     cuts: dict[str, list[int]] = field(default_factory=dict)
+    chunk_size: int = 64
     no_ranges: set[str] = field(default_factory=set)
     down: PagebindError | None = None
     refresh_refused: bool = False
@@ -160,10 +162,11 @@ class MemorySource:
         instead = self.next_bodies.get(wanted.path)
         if wanted.start and wanted.path in self.no_ranges:
             raise PageCut(f"{wanted.path}: the server cannot begin at byte {wanted.start}", path=wanted.path)
-        body = (instead.pop(0) if instead else file.data)[wanted.start : wanted.size + 1]
+        body = memoryview(instead.pop(0) if instead else file.data)[wanted.start : wanted.size + 1]
         cuts = self.cuts.get(wanted.path)
         end = min(cuts.pop(0), len(body)) if cuts else len(body)
-        yield from (body[at : min(at + 64, end)] for at in range(0, end, 64))
+        step = self.chunk_size
+        yield from (bytes(body[at : min(at + step, end)]) for at in range(0, end, step))
         if end < len(body):
             raise PageCut(f"{wanted.path}: cut", path=wanted.path)
 
