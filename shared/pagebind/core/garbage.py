@@ -106,7 +106,7 @@ def _superseded_seqs(
     created: dict[int, float] = {}
     for mark in history.manifests:
         created[mark.seq] = max(mark.created, created.get(mark.seq, mark.created))
-    published = _published(history, head, view)
+    published = _published(history, view)
     sent = {mark.seq for mark in history.sent}
     needed = _needed_seqs(history, head, view, gone) | {published}
     return {
@@ -119,23 +119,25 @@ def _superseded_seqs(
     }
 
 
-def _published(history: History, head: ManifestMark, view: ShelfView) -> int:
+def _published(history: History, view: ShelfView) -> int:
     """The newest seq that the book in the library is as new as: nothing older will ever go over it. 0: no book."""
     if view.shelf is not Shelf.OURS:
         return 0
-    if is_bound(history, view, head):
-        return head.seq
     same = [mark.seq for mark in history.manifests if history.revision_of(mark.seq) == view.revision]
     return max([view.seq or 0, *same])
 
 
 def _needed_seqs(history: History, head: ManifestMark, view: ShelfView, gone: Collection[ReceiptMark]) -> set[int]:
-    """The newest manifest, the book's, those of receipts that stay, and the newest under each key that there was."""
+    """The newest manifest, the book's, those of receipts that stay; the newest of each key, and the one accepted.
+
+    Keys that the volume had lead to the book that may still stand there; before an accepted listing nothing is lost.
+    """
     needed = {head.seq, view.seq or 0, *(mark.seq for mark in history.receipts if mark not in gone)}
     newest: dict[str, int] = {}
     for mark in history.manifests:
         newest[mark.key_digest] = max(mark.seq, newest.get(mark.key_digest, 0))
-    return needed | set(newest.values())
+    accepted = [mark.seq for mark in history.manifests if mark.revision == history.standing.accepted]
+    return {*needed, *newest.values(), max(accepted, default=0)}
 
 
 def _is_old(created: float, now: float) -> bool:
