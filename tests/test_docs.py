@@ -15,9 +15,9 @@ from pagebind.cli import session
 from pagebind.cli.documents import EMPTY
 from pagebind.cli.main import pagebind
 from pagebind.config import SETTINGS
-from pagebind.core import keys, layout, planner
-from pagebind.core.library_key import library_key
+from pagebind.core import keys, layout, naming, planner
 from pagebind.core.planner import Action, Problem, State
+from pagebind.core.watch import Watch
 from pagebind.errors import PagebindError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,8 +72,19 @@ def test_the_trees_become_the_books_that_the_readme_names() -> None:
     table = rows(section(README, "## Folders to books"), "folder with pages")
     assert table
     for folder, book in table:
-        name = layout.name_volume("/comics", folder.strip("`"))
-        assert f"`{library_key('{series}/{volume}.cbz', name.series, name.name)}`" == book
+        placed = layout.name_volume("/comics", folder.strip("`"))
+        assert f"`{naming.call(Watch('/comics', '{series}/{volume}.cbz'), placed).key}`" == book
+
+
+def test_the_layouts_of_the_readme_become_the_books_that_it_names() -> None:
+    table = rows(section(README, "## Folders to books"), "layout")
+    assert len(table) > 2
+    for pattern, library, folders, book in table:
+        watch = Watch("/comics", coded(library)[0], layout=layout.parse_layout(coded(pattern)[0]))
+        for folder in coded(folders):
+            placed = watch.layout.place(watch.path, folder)
+            assert placed, folder
+            assert f"`{naming.call(watch, placed).key}`" == book
 
 
 def test_every_command_of_the_readme_exists_and_every_command_is_in_it() -> None:

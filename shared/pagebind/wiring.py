@@ -9,6 +9,7 @@ from pagebind.adapters.clock import SystemClock
 from pagebind.adapters.secrets import LocalSecrets
 from pagebind.adapters.stores.folder import FolderStore
 from pagebind.core.keys import digest
+from pagebind.core.layout import parse_layout
 from pagebind.core.planner import Policy
 from pagebind.core.watch import Watch
 from pagebind.errors import StoreUnavailable
@@ -149,6 +150,17 @@ def watch(settings: Settings, subscription: Subscription, secrets: Secrets) -> W
         (lambda path, is_dir: subscription.excluded(path, is_dir=is_dir)) if subscription.exclude.lines else None,
         (lambda: secrets.get(reference)) if reference is not None else str,
         settings.headers_for(subscription),
+        parse_layout(subscription.layout),
+        archives=subscription.archives,
+        existing=subscription.existing,
+        hash_check=subscription.hash,
+        fix_extensions=subscription.fix_extensions,
+        comicinfo=subscription.comicinfo,
+        series=subscription.series or "",
+        strip=subscription.strip,
+        language=subscription.language or "",
+        direction=subscription.reading_direction or "",
+        reader=subscription.reader or "",
     )
 
 

@@ -76,10 +76,18 @@ def test_every_key_of_the_documented_example_is_read() -> None:
         [[subscription]]
         path = "/comics/"
         exclude = ["raw/", "zz_credits*"]
-        layout = "auto"
-        library = "{series}/{series} {volume}.cbz"
-        archives = "ignore"
-        existing = "keep"
+        layout = "{_}/{series}/{volume}/Ch {chapter}"
+        library = "{series}/{series} {number:03}.{ext}"
+        series = " One Piece "
+        strip = ['更新至\\d+话', "\\\\(digital\\\\)"]
+        archives = "copy"
+        existing = "adopt"
+        language = "PT-BR"
+        reading_direction = "rtl"
+        reader = "komga"
+        comicinfo = false
+        hash = "strict"
+        fix_extensions = true
         headers = { referer = "https://b.example/" }
         password = "file:/run/secrets/folder"
         list_per_second = 1
@@ -101,8 +109,12 @@ def test_every_key_of_the_documented_example_is_read() -> None:
     assert settings.poll.interval == 5400
     bind = settings.bind
     assert (bind.settle, bind.give_up_epochs, bind.give_up_after, bind.keep_pages) == (0, 5, 172_800, True)
-    assert (subscription.path, subscription.library) == ("/comics", "{series}/{series} {volume}.cbz")
-    assert (subscription.layout, subscription.archives, subscription.existing) == ("auto", "ignore", "keep")
+    assert (subscription.path, subscription.library) == ("/comics", "{series}/{series} {number:03}.{ext}")
+    assert subscription.layout == "{_}/{series}/{volume}/Ch {chapter}"
+    assert (subscription.series, subscription.strip) == ("One Piece", (r"更新至\d+话", r"\(digital\)"))
+    assert (subscription.archives, subscription.existing, subscription.hash) == ("copy", "adopt", "strict")
+    assert (subscription.language, subscription.reading_direction, subscription.reader) == ("pt-BR", "rtl", "komga")
+    assert (subscription.comicinfo, subscription.fix_extensions) == (False, True)
     assert subscription.password == "file:/run/secrets/folder"
     assert (subscription.list_per_second, subscription.downloads_per_second, subscription.bandwidth) == (1, 0.5, 1000)
     assert settings.headers_for(subscription) == {"User-Agent": "pan.baidu.com", "referer": "https://b.example/"}
@@ -119,6 +131,9 @@ def test_defaults() -> None:
     assert (bind.settle, bind.give_up_epochs, bind.give_up_after, bind.keep_pages) == (600, 3, 86_400, False)
     assert (subscription.layout, subscription.library) == ("auto", "{series}/{volume}.cbz")
     assert (subscription.archives, subscription.existing, subscription.password) == ("ignore", "keep", None)
+    assert (subscription.series, subscription.strip, subscription.reader) == (None, (), None)
+    assert (subscription.language, subscription.reading_direction) == (None, None)
+    assert (subscription.comicinfo, subscription.hash, subscription.fix_extensions) == (True, "warn", False)
     assert (subscription.list_per_second, subscription.downloads_per_second, subscription.bandwidth) == (
         None,
         None,
@@ -230,55 +245,73 @@ WRONG = [
     ),
     ("subscription", "exclude = ['[z-a]']", "[[subscription]] exclude is wrong: '[z-a]' is not a git", "exclude = ["),
     ("subscription", "exclude = ['']", "[[subscription]] exclude is wrong: '' matches nothing", "exclude = ["),
-    ("subscription", "layout = 'atuo'", "[[subscription]] layout is 'atuo', not \"auto\"", 'layout = "auto"'),
+    ("subscription", "layout = 'atuo'", "[[subscription]] layout is 'atuo', not \"auto\" or a pattern", "{series}/"),
+    ("subscription", "layout = 1", '[[subscription]] layout is 1, not "auto" or a pattern', "layout = "),
+    ("subscription", 'layout = "{volume}\\n"', "layout is '{volume}\\n', not \"auto\" or a pattern", "layout = "),
+    ("subscription", "layout = '{sries}/{volume}'", "layout uses the unknown field {sries}", "did you mean {series}?"),
+    ("subscription", "layout = '{xyzzy}/{volume}'", "layout uses the unknown field {xyzzy}", "known are {series}, "),
+    ("subscription", "layout = '{series}/{_}'", "layout holds neither {volume} nor {chapter}", "{series}/{volume}"),
+    ("subscription", "layout = '/{series}/{volume}'", "layout has an empty, . or .. part", "{series}/{volume}"),
+    ("subscription", "layout = '{series}{volume}'", "layout has two fields with nothing between", "{series}/{volume}"),
+    ("subscription", "layout = '{volume'", "layout has a { or } that is not one of a pair", "{series}/{volume}"),
+    ("subscription", "layout = '{chapter}/{volume}'", "layout has {chapter} not below {volume}", "{series}/{volume}"),
+    ("subscription", "archives = 'copi'", '[[subscription]] archives is \'copi\', not "ignore" or "copy"', '"ignore"'),
+    ("subscription", "existing = 'adobt'", 'existing is \'adobt\', not "keep" or "adopt" or "replace"', '"keep"'),
+    ("subscription", "existing = []", '[[subscription]] existing is a list, not "keep"', '"keep"'),
+    ("subscription", "language = 'Japanese'", "language is 'Japanese', not a language such as", 'language = "ja"'),
+    ("subscription", "language = 'ja_JP'", "language is 'ja_JP', not a language such as", 'language = "ja"'),
+    ("subscription", "language = 1", "[[subscription]] language is 1, not a language", 'language = "ja"'),
+    ("subscription", "reading_direction = 'right'", 'reading_direction is \'right\', not "ltr" or "rtl"', '"rtl"'),
+    ("subscription", "reader = 'mihon'", 'reader is \'mihon\', not "kavita" or "komga"', '"komga"'),
+    ("subscription", "hash = true", 'hash is true, not "warn" or "strict" or "off"', '"warn"'),
+    ("subscription", "comicinfo = 'no'", "comicinfo is 'no', not true or false", "comicinfo = true"),
+    ("subscription", "fix_extensions = 1", "fix_extensions is 1, not true or false", "fix_extensions = false"),
+    ("subscription", "series = ''", "series is '', not a text", 'series = "One Piece"'),
+    ("subscription", "series = ' '", "series is ' ', not a name", 'series = "One Piece"'),
+    ("subscription", "strip = '更新'", "strip is '更新', not a list of texts", "strip = ["),
+    ("subscription", "strip = [1]", "strip is a list, not a list of texts", "strip = ["),
+    ("subscription", "strip = ['ok', '(']", "strip is wrong: '(' is not a regular expression", "strip = ["),
+    ("subscription", "strip = ['[z-a]']", "strip is wrong: '[z-a]' is not a regular expression", "strip = ["),
+    ("subscription", "strip = ['x*']", "strip is wrong: 'x*' matches the empty text", "strip = ["),
+    ("subscription", "strip = ['']", "strip is wrong: '' matches the empty text", "strip = ["),
     (
         "subscription",
-        "layout = '{series}/{volume}'",
-        f"layout is '{{series}}/{{volume}}', which {NEXT_VERSION}",
-        '"auto"',
+        "library = '{series}.cbz'",
+        "[[subscription]] library lacks {volume}, {number} and {chapter}",
+        "{series}/",
     ),
-    ("subscription", "archives = 'copi'", "[[subscription]] archives is 'copi', not \"ignore\"", '"ignore"'),
-    ("subscription", "archives = 'copy'", f"[[subscription]] archives is 'copy', which {NEXT_VERSION}", '"ignore"'),
-    ("subscription", "existing = 'adobt'", "[[subscription]] existing is 'adobt', not \"keep\"", '"keep"'),
-    ("subscription", "existing = []", '[[subscription]] existing is a list, not "keep"', '"keep"'),
-    ("subscription", "existing = 'adopt'", f"[[subscription]] existing is 'adopt', which {NEXT_VERSION}", '"keep"'),
-    ("subscription", "existing = 'replace'", f"existing is 'replace', which {NEXT_VERSION}", '"keep"'),
-    ("subscription", "language = 'ja'", f"[[subscription]] language {NEXT_VERSION}", "take it out"),
-    ("subscription", "language = 1", "[[subscription]] language is 1, not a text", 'language = "ja"'),
-    ("subscription", "reading_direction = 'rtl'", f"[[subscription]] reading_direction {NEXT_VERSION}", "take it out"),
-    ("subscription", "series = 'X'", f"[[subscription]] series {NEXT_VERSION}", "take it out"),
-    ("subscription", "library = '{series}.cbz'", "[[subscription]] library lacks {volume}", "{series}/{volume}.cbz"),
     (
         "subscription",
         "library = '{volume}.zip'",
-        "library is '{volume}.zip', not a name that ends with .cbz",
-        "{volume}",
+        "library is '{volume}.zip', not a name that ends with .cbz or .{ext}",
+        "{series}",
     ),
     ("subscription", "library = '{volme}.cbz'", "library uses the unknown field {volme}", "did you mean {volume}?"),
     (
         "subscription",
-        "library = '{x}/{volume}.cbz'",
-        "library uses the unknown field {x}",
-        "known are {series}, {volume}",
+        "library = '{xyzzy}/{volume}.cbz'",
+        "library uses the unknown field {xyzzy}",
+        "known are {series}, {volume}, {number}",
     ),
     (
         "subscription",
-        "library = '{volume:3}.cbz'",
-        "library uses the unknown field {volume:3}",
-        "did you mean {volume}?",
+        "library = '{volume:03}.cbz'",
+        "library uses {volume:03}, but only {number} takes a width",
+        "write {volume}",
     ),
     *(
         (
             "subscription",
-            f"library = '{{{field}}}/{{volume}}.cbz'",
-            f"library uses the field {{{field}}}, which",
-            "use {series}",
+            f"library = '{{number:{width}}}.cbz'",
+            f"library uses {{number:{width}}}, but only {{number}} takes a width, as {{number:03}}",
+            "write {number:03}",
         )
-        for field in ("number", "chapter", "subscription", "parent", "ext")
+        for width in ("3", "", "00", "010", "03d", ">3")
     ),
-    ("subscription", "library = '{volume.cbz'", "library is '{volume.cbz', not a template", "{series}/{volume}.cbz"),
-    ("subscription", "library = '/{volume}.cbz'", "library is '/{volume}.cbz', not a relative path", "{volume}"),
-    ("subscription", "library = '../{volume}.cbz'", "library is '../{volume}.cbz', not a relative path", "{volume}"),
+    ("subscription", "library = '{volume.cbz'", "library is '{volume.cbz', not a template", "{series}/{series}"),
+    ("subscription", "library = '/{volume}.cbz'", "library is '/{volume}.cbz', not a relative path", "{series}"),
+    ("subscription", "library = '../{volume}.cbz'", "library is '../{volume}.cbz', not a relative path", "{series}"),
+    ("subscription", "library = '{volume}/.{ext}'", "library is '{volume}/.{ext}', not a relative path", "{series}"),
 ]
 
 
@@ -383,6 +416,30 @@ def test_durations(written: str, seconds: float) -> None:
 )
 def test_sizes(written: str, size: int) -> None:
     assert value_of("source", f"bandwidth = {written}") == size
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{number}.cbz",
+        "{series}/{chapter}.{ext}",
+        "{subscription}/{parent}/{series} {number:03}.cbz",
+        "{ext}/{volume}{number:09}.{ext}",
+    ],
+)
+def test_templates_of_keys(template: str) -> None:
+    assert value_of("subscription", f"library = '{template}'") == template
+
+
+@pytest.mark.parametrize(
+    ("written", "language"), [("ja", "ja"), ("EN", "en"), ("zh-Hant-TW", "zh-Hant-TW"), ("yue", "yue")]
+)
+def test_languages(written: str, language: str) -> None:
+    assert value_of("subscription", f"language = '{written}'") == language
+
+
+def test_a_set_within_a_set_is_no_warning() -> None:
+    assert value_of("subscription", "strip = ['[[x]']") == ("[[x]",)
 
 
 @pytest.mark.parametrize("path", ["/", "/漫画　全巻", "/a b/c#d?e%20+&'\"", "/@x"])

@@ -5,7 +5,12 @@ import sys
 
 import pytest
 
+from pagebind import wiring
+from pagebind.adapters.clock import SystemClock
+from pagebind.adapters.secrets import LocalSecrets
 from pagebind.config import Patterns, parse
+from pagebind.core.layout import AUTO
+from pagebind.core.watch import Watch
 
 HEAD = '[source]\nurl = "https://a"\n[store]\nurl = "/srv/x"\n'
 
@@ -45,3 +50,53 @@ def test_a_plain_configuration_imports_neither_pathspec_nor_difflib_nor_platform
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def watch_of(lines: str) -> Watch:
+    settings = parse(f'{HEAD}[[subscription]]\npath = "/comics"\n{lines}', {}, "x")
+    return wiring.watch(settings, settings.subscriptions[0], LocalSecrets({}, SystemClock()))
+
+
+def test_the_use_cases_see_every_setting_of_a_subscription() -> None:
+    watch = watch_of(
+        """
+        layout = "{series}/{volume}/{chapter}"
+        library = "{series} {number}.cbz"
+        archives = "copy"
+        existing = "adopt"
+        hash = "strict"
+        fix_extensions = true
+        comicinfo = false
+        series = "S"
+        strip = ["x"]
+        language = "ja"
+        reading_direction = "rtl"
+        reader = "komga"
+        headers = { Referer = "https://b" }
+        """
+    )
+
+    assert watch.layout.merges
+    rest = watch._replace(layout=AUTO)._asdict()
+    del rest["password"]
+    assert rest == {
+        "path": "/comics",
+        "template": "{series} {number}.cbz",
+        "excluded": None,
+        "headers": {"Referer": "https://b"},
+        "layout": AUTO,
+        "archives": "copy",
+        "existing": "adopt",
+        "hash_check": "strict",
+        "fix_extensions": True,
+        "comicinfo": False,
+        "series": "S",
+        "strip": ("x",),
+        "language": "ja",
+        "direction": "rtl",
+        "reader": "komga",
+    }
+
+
+def test_the_use_cases_see_the_defaults_that_they_have_themselves() -> None:
+    assert watch_of("") == Watch("/comics", "{series}/{volume}.cbz", headers={})

@@ -190,28 +190,85 @@ SETTINGS: Final = (
         example=["raw/", "zz_credits*"],
     ),
     Setting(
-        SUBSCRIPTION, "layout", values.layout, 'How folders become volumes; this version knows "auto".', default="auto"
+        SUBSCRIPTION,
+        "layout",
+        values.layout,
+        'How folders become volumes: "auto", or a pattern with {volume} or {chapter}, {series}, and {_} for any text.',
+        default="auto",
+        example="{series}/{volume}/{chapter}",
     ),
     Setting(
         SUBSCRIPTION,
         "library",
         values.library_key,
-        "Where a book lies in the library; fields: {series} and {volume}.",
+        "Where a book lies in the library; fields: {series} {volume} {number} {chapter} {subscription} {parent} {ext}.",
         default="{series}/{volume}.cbz",
+        example="{series}/{series} {number:03}.cbz",
+    ),
+    Setting(
+        SUBSCRIPTION,
+        "series",
+        values.series,
+        "The series of all books, instead of what folders are called.",
+        example="One Piece",
+    ),
+    Setting(
+        SUBSCRIPTION,
+        "strip",
+        values.expressions,
+        "What to take out of names: regular expressions, without case.",
+        default=[],
+        example=[r"更新至\d+话"],
     ),
     Setting(
         SUBSCRIPTION,
         "archives",
         values.choice("ignore", "copy"),
-        'What to do with archives on the server; this version knows "ignore".',
+        'What to do with archives on the server: "ignore" or "copy".',
         default="ignore",
     ),
     Setting(
         SUBSCRIPTION,
         "existing",
         values.choice("keep", "adopt", "replace"),
-        'What to do with a book that Pagebind did not make; this version knows "keep".',
+        'What to do with a book that Pagebind did not make: "keep", "adopt" (if its pages match) or "replace".',
         default="keep",
+    ),
+    Setting(
+        SUBSCRIPTION,
+        "language",
+        values.language,
+        "The language of the books, for their ComicInfo.xml.",
+        example="ja",
+    ),
+    Setting(
+        SUBSCRIPTION,
+        "reading_direction",
+        values.choice("ltr", "rtl"),
+        'The direction in which the books are read: "ltr" or "rtl".',
+        example="rtl",
+    ),
+    Setting(
+        SUBSCRIPTION,
+        "reader",
+        values.choice("kavita", "komga"),
+        'Write the numbers of volumes where this reader wants them: "kavita" or "komga".',
+        example="komga",
+    ),
+    Setting(SUBSCRIPTION, "comicinfo", values.switch, "Put a ComicInfo.xml into the books.", default=True),
+    Setting(
+        SUBSCRIPTION,
+        "hash",
+        values.choice("warn", "strict", "off"),
+        'What a hash that differs from the listed one means: "warn", "strict" (the page fails) or "off".',
+        default="warn",
+    ),
+    Setting(
+        SUBSCRIPTION,
+        "fix_extensions",
+        values.switch,
+        "Give pages the suffix of what they really are.",
+        default=False,
     ),
     Setting(
         SUBSCRIPTION,
@@ -250,9 +307,6 @@ SETTINGS: Final = (
 
 LATER: Final = (
     Setting("store", "endpoint", values.not_yet, "The address of an S3 relative.", example="https://s3.example.org"),
-    Setting(SUBSCRIPTION, "language", values.not_yet, "The books' language.", example="ja"),
-    Setting(SUBSCRIPTION, "reading_direction", values.not_yet, "The books' direction.", example="rtl"),
-    Setting(SUBSCRIPTION, "series", values.not_yet, "The name of the series of all books.", example="Series"),
 )
 """Settings that people may have read about, and that this version refuses by name."""
 

@@ -119,10 +119,18 @@ class Subscription:
     Attributes:
         path: on the server, absolute, without a trailing ``/`` (the root is ``/``).
         exclude: what is left out; see `excluded`.
-        layout: how folders become volumes; ``auto``.
-        library: the book's key in the library, with the fields ``{series}`` and ``{volume}``.
-        archives: what is done with archives; ``ignore``.
-        existing: what is done with a book that Pagebind did not make; ``keep``.
+        layout: how folders become volumes; ``auto``, or a pattern for `parse_layout`.
+        library: the book's key in the library, a template for `library_key`.
+        series: of all its books, or None.
+        strip: regular expressions of what is taken out of names.
+        archives: what is done with archives; ``ignore`` or ``copy``.
+        existing: what is done with a book that Pagebind did not make; ``keep``, ``adopt`` or ``replace``.
+        language: of the books, or None.
+        reading_direction: ``ltr``, ``rtl`` or None.
+        reader: whose wishes for the numbers of volumes are followed; ``kavita``, ``komga`` or None.
+        comicinfo: whether the books hold a ComicInfo.xml.
+        hash: what a hash that differs from the listed one means; ``warn``, ``strict`` or ``off``.
+        fix_extensions: whether pages get the suffix of what they really are.
         headers: sent with downloads, besides the source's.
         password: reference to the folder's password, or None.
         list_per_second: None is the source's value, here and in the two below.
@@ -134,8 +142,16 @@ class Subscription:
     exclude: Patterns
     layout: str
     library: str
+    series: str | None
+    strip: tuple[str, ...]
     archives: str
     existing: str
+    language: str | None
+    reading_direction: str | None
+    reader: str | None
+    comicinfo: bool
+    hash: str
+    fix_extensions: bool
     headers: Mapping[str, str] = field(repr=False)
     password: str | None
     list_per_second: float | None

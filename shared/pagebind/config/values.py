@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from pagebind.config.place import Place, is_one_line, kind_of, shown, suggestion
 from pagebind.config.settings import Patterns
+from pagebind.core.library_key import FIELDS, SUFFIXES
 from pagebind.errors import ConfigError
 from pagebind.ports.secrets import SecretReference
 
@@ -37,8 +39,9 @@ _OWN_HEADERS: Final = frozenset(
 )
 _SWITCH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _FIELD: Final = re.compile(r"\{([^{}]*)\}")
-_FIELDS: Final = ("series", "volume")
-_LATER_FIELDS: Final = ("number", "chapter", "subscription", "parent", "ext")
+_NAMING_FIELDS: Final = {"volume", "number", "chapter"}
+_WIDTH: Final = re.compile(r"0[1-9]")
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(?:-[0-9A-Za-z]{1,8}){0,4}")
 
 
 def text(value: object, place: Place) -> str:
@@ -249,48 +252,103 @@ def patterns(value: object, place: Place) -> Patterns:
         raise place.wrong(f"is wrong: {error.message}") from error
 
 
-def choice(known: str, *later: str) -> Reader:
-    """The one word that this version knows, apart from those that later versions know."""
+def choice(*known: str) -> Reader:
+    """One of these words."""
+    expected = " or ".join(f'"{word}"' for word in known)
 
     def read(value: object, place: Place) -> str:
-        if value in later:
-            raise _later(value, known, place)
-        if value != known:
-            raise place.unfit(value, f'"{known}"')
-        return known
+        if not isinstance(value, str) or value not in known:
+            raise place.unfit(value, expected)
+        return value
 
     return read
 
 
+def expressions(value: object, place: Place) -> tuple[str, ...]:
+    """Regular expressions, none of which matches where there is nothing."""
+    if not isinstance(value, list) or not all(isinstance(line, str) for line in value):
+        raise place.unfit(value, "a list of texts")
+    for line in value:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # of what [[ may mean one day
+                matches_nothing = re.compile(line, re.IGNORECASE).search("") is not None
+        except (re.error, OverflowError, RecursionError) as error:
+            raise place.wrong(f"is wrong: {shown(line)} is not a regular expression") from error
+        if matches_nothing:
+            raise place.wrong(f"is wrong: {shown(line)} matches the empty text")
+    return tuple(value)
+
+
+def series(value: object, place: Place) -> str:
+    """The name of a series."""
+    name = text(value, place).strip()
+    if not name:
+        raise place.unfit(value, "a name")
+    return name
+
+
+def language(value: object, place: Place) -> str:
+    """A language as BCP 47 writes it: ISO 639-1, with a region or script where it matters."""
+    if not isinstance(value, str) or not _LANGUAGE.fullmatch(value):
+        raise place.unfit(value, 'a language such as "ja", "en" or "pt-BR"')
+    primary, dash, region = value.partition("-")
+    return primary.lower() + dash + region
+
+
 def layout(value: object, place: Place) -> str:
-    """How folders become volumes; templates come later."""
-    if isinstance(value, str) and _FIELD.search(value):
-        raise _later(value, "auto", place)
-    return str(choice("auto")(value, place))
+    """How folders become volumes: ``auto``, or a pattern that `parse_layout` takes."""
+    if value == "auto":
+        return "auto"
+    if not isinstance(value, str) or not is_one_line(value) or "{" not in value:
+        raise place.unfit(value, '"auto" or a pattern such as "{series}/{volume}"')
+    # Here, not above: most configurations do without.
+    from pagebind.core.layout import FIELDS, parse_layout
+
+    _refuse_unknown_fields(value, FIELDS, place)
+    try:
+        parse_layout(value)
+    except ValueError as error:
+        raise place.wrong(f"{error}", 'write for example layout = "{series}/{volume}"') from error
+    return value
 
 
-def _later(value: object, instead: str, place: Place) -> ConfigError:
-    return place.wrong(f"is {shown(value)}, which {_LATER}", f'write "{instead}", or leave it out')
+def _refuse_unknown_fields(template: str, known: tuple[str, ...], place: Place) -> None:
+    for name in _FIELD.findall(template):
+        if name not in known:
+            fix = suggestion(f"{{{name}}}", [f"{{{field}}}" for field in known])
+            raise place.wrong(f"uses the unknown field {_in_line(name)}", fix)
+
+
+def _in_line(field: str) -> str:
+    return f"{{{field}}}" if is_one_line(field) else shown(field)
 
 
 def library_key(value: object, place: Place) -> str:
     """The template of a book's key."""
     template = text(value, place)
-    for name in _FIELD.findall(template):
-        if name in _LATER_FIELDS:
-            raise place.wrong(f"uses the field {{{name}}}, which {_LATER}", "use {series} and {volume}")
-        if name not in _FIELDS:
-            raise place.wrong(f"uses the unknown field {{{name}}}", suggestion(name, ["{series}", "{volume}"]))
+    plain = _FIELD.sub(lambda field: _without_width(field[1], place), template)
+    _refuse_unknown_fields(plain, FIELDS, place)
     rest = _FIELD.sub("", template)
     if "{" in rest or "}" in rest:
         raise place.unfit(value, "a template with each { closed by a }")
-    if "{volume}" not in template:
-        raise place.wrong("lacks {volume}: all volumes of a series would be one book")
-    if not template.endswith(".cbz"):
-        raise place.unfit(value, "a name that ends with .cbz")
-    if "\\" in template or any(part in {"", ".", "..", ".cbz"} for part in template.split("/")):
+    if not _NAMING_FIELDS.intersection(_FIELD.findall(plain)):
+        raise place.wrong("lacks {volume}, {number} and {chapter}: all volumes of a series would be one book")
+    if not template.endswith(SUFFIXES):
+        raise place.unfit(value, "a name that ends with .cbz or .{ext}")
+    if "\\" in template or any(part in {"", ".", "..", *SUFFIXES} for part in template.split("/")):
         raise place.unfit(value, "a relative path with / between its parts")
     return template
+
+
+def _without_width(field: str, place: Place) -> str:
+    name, colon, width = field.partition(":")
+    if colon and name in FIELDS and not (name == "number" and _WIDTH.fullmatch(width)):
+        raise place.wrong(
+            f"uses {{{field}}}, but only {{number}} takes a width, as {{number:03}}",
+            "write {number:03}" if name == "number" else f"write {{{name}}}",
+        )
+    return f"{{{name if name in FIELDS else field}}}"
 
 
 def not_yet(value: object, place: Place) -> str:
