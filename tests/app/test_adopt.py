@@ -18,9 +18,11 @@ from tests.support.memory_source import picture
 from tests.support.watched_store import WatchedStore
 
 from pagebind.adapters.stores.folder import FolderStore
+from pagebind.app import adopt as adopting
 from pagebind.app.adopt import PACKED, Adopted, Refused, adopt
 from pagebind.core.manifest import Manifest, archive_of, pages_of
 from pagebind.core.model import About, Item
+from pagebind.core.zip_layout import Entry, central_directory, local_header
 from pagebind.errors import KeyMissing
 
 if TYPE_CHECKING:
@@ -109,6 +111,19 @@ def test_a_book_of_gallery_dl_is_adopted(shelf: Shelf, prefix: str, packing: int
 
     assert_adopted(shelf.adopt(book, manifest), book, manifest, stored=packing == ZIP_STORED)
     assert shelf.reads() == 2
+
+
+def test_a_book_of_our_own_is_adopted_where_its_receipt_was_lost(shelf: Shelf) -> None:
+    manifest = listed({f"{number}.png": picture("a" * number, 300 - number) for number in range(1, 13)})
+    bodies = [picture("a" * number, 300 - number) for number in range(1, 13)]
+    assert manifest.pages[0].book_name == "0001.png"
+    last = b"<ComicInfo/>"
+    entries = [Entry(p.book_name, zlib.crc32(body), p.size) for p, body in zip(manifest.pages, bodies, strict=True)]
+    entries.append(Entry("ComicInfo.xml", zlib.crc32(last), len(last)))
+    parts = (local_header(*entry) + body for entry, body in zip(entries, [*bodies, last], strict=True))
+    book = b"".join(parts) + central_directory(entries)
+
+    assert_adopted(shelf.adopt(book, manifest), book, manifest)
 
 
 def test_what_is_no_page_does_not_matter(shelf: Shelf) -> None:
@@ -208,6 +223,41 @@ def test_a_book_with_a_byte_wrong_is_refused_or_its_pages_are_right(shelf: Shelf
     assert refused > len(book) / 2
 
 
+@pytest.mark.parametrize("place", [0, 8, 14, 30], ids=["signature", "method", "CRC-32", "name"])
+def test_readers_that_know_local_headers_alone_must_see_the_same(shelf: Shelf, place: int) -> None:
+    book = bytearray(gallery_dl(first(2)))
+    start = book.index(b"PK\x03\x04", 1)
+    book[start + place] ^= 1
+
+    assert refusal(shelf.adopt(bytes(book), listed(first(2)))) == "page 2 (002.jpg) is damaged"
+
+
+def test_a_page_that_unpacks_to_the_last_byte_of_a_piece_and_one_more(shelf: Shelf) -> None:
+    bodies = {"1.png": picture("zeros", 2**18 + 1)}
+    book = gallery_dl(bodies, packing=ZIP_DEFLATED)
+
+    assert_adopted(shelf.adopt(book, listed(bodies)), book, listed(bodies), stored=False)
+
+
+def test_two_entries_of_one_name_are_refused(shelf: Shelf) -> None:
+    body = picture("twin", 300)
+    book = io.BytesIO()
+    with ZipFile(book, "w") as archive:
+        archive.writestr("1.jpg", body)
+        archive.writestr("2.jpg", body)
+    manifest = listed({"1.jpg": body, "2.jpg": body}, hashes=True)
+    twins = book.getvalue().replace(b"2.jpg", b"1.jpg")
+
+    assert isinstance(shelf.adopt(book.getvalue(), manifest), Adopted)
+    assert refusal(shelf.adopt(twins, manifest)) == "it has two entries of one name"
+
+
+def test_a_name_that_ends_early_is_refused(shelf: Shelf) -> None:
+    book = gallery_dl(first(1) | {"evil.jpg.txt": b"x"}).replace(b"evil.jpg.txt", b"evil.jpg\0txt")
+
+    assert refusal(shelf.adopt(book, listed(first(1)))) == "it has an entry whose name leads out of it"
+
+
 def test_a_broken_archive_before_the_right_one_is_refused(shelf: Shelf) -> None:
     """As gallery-dl leaves it: killed, then run again without its archive database."""
     book = gallery_dl(BODIES, before=gallery_dl(first(34))[:8000])
@@ -296,6 +346,20 @@ def bomb(claimed: int, real: int) -> bytes:
         archive.writestr("1.jpg", picture("x", 100) + b"\0" * real)
         archive.filelist[0].file_size = claimed
     return written.getvalue()
+
+
+def test_a_bomb_is_not_unpacked_further_than_its_directory_says(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked = 0
+    take = adopting._Picture.take
+
+    def counting(content: adopting._Picture, piece: bytes | memoryview) -> None:
+        nonlocal unpacked
+        unpacked += len(piece)
+        take(content, piece)
+
+    monkeypatch.setattr(adopting._Picture, "take", counting)
+    assert isinstance(shelf.adopt(bomb(1000, 2**24), listed({"1.jpg": b"x" * 1000})), Refused)
+    assert 1000 < unpacked <= adopting._PIECE
 
 
 def test_a_bomb_is_refused_in_little_memory(shelf: Shelf) -> None:

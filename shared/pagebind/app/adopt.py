@@ -164,8 +164,6 @@ def _check_kind(entry: ZipInfo) -> None:
         raise _DiffersError("it is encrypted")
     if entry.compress_type not in (_STORED, _DEFLATED):
         raise _DiffersError("it is compressed by a method that few readers know")
-    if entry.compress_type == _STORED and entry.compress_size != entry.file_size:
-        raise _DiffersError("its directory contradicts itself")
     name = entry.orig_filename
     if "\\" in name or "\0" in name or name.startswith("/") or ".." in name.split("/"):
         raise _DiffersError("it has an entry whose name leads out of it")
