@@ -40,8 +40,8 @@ _OWN_HEADERS: Final = frozenset(
 _SWITCH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _FIELD: Final = re.compile(r"\{([^{}]*)\}")
 _NAMING_FIELDS: Final = {"volume", "number", "chapter"}
-_WIDTH: Final = re.compile(r"0[1-9]")
-_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(?:-[0-9A-Za-z]{1,8}){0,4}")
+_WIDTH: Final = r"0[1-9]"
+_LANGUAGE: Final = r"[A-Za-z]{2,3}(?:-[0-9A-Za-z]{1,8}){0,4}"
 
 
 def text(value: object, place: Place) -> str:
@@ -290,7 +290,7 @@ def series(value: object, place: Place) -> str:
 
 def language(value: object, place: Place) -> str:
     """A language as BCP 47 writes it: ISO 639-1, with a region or script where it matters."""
-    if not isinstance(value, str) or not _LANGUAGE.fullmatch(value):
+    if not isinstance(value, str) or not re.fullmatch(_LANGUAGE, value):
         raise place.unfit(value, 'a language such as "ja", "en" or "pt-BR"')
     primary, dash, region = value.partition("-")
     return primary.lower() + dash + region
@@ -343,7 +343,7 @@ def library_key(value: object, place: Place) -> str:
 
 def _without_width(field: str, place: Place) -> str:
     name, colon, width = field.partition(":")
-    if colon and name in FIELDS and not (name == "number" and _WIDTH.fullmatch(width)):
+    if colon and name in FIELDS and not (name == "number" and re.fullmatch(_WIDTH, width)):
         raise place.wrong(
             f"uses {{{field}}}, but only {{number}} takes a width, as {{number:03}}",
             "write {number:03}" if name == "number" else f"write {{{name}}}",

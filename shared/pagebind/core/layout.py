@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from unicodedata import normalize
 
@@ -22,7 +21,7 @@ _JUNK_FOLDERS = frozenset({"__macosx", "@eadir"})
 FIELDS = ("series", "volume", "chapter", "_")
 """What a pattern of folders may hold between braces."""
 
-_FIELD = re.compile(r"\{([^{}]*)\}")
+_FIELD = r"\{([^{}]*)\}"
 _LONGEST_NAME = 1024
 """No file system has longer names; matching takes time in proportion to the square of the length."""
 
@@ -178,11 +177,11 @@ def _fields_of(part: str) -> list[str]:
     """The names of the fields in one part of a pattern, which is checked for all that concerns it alone."""
     if part in {"", ".", ".."}:
         raise ValueError("has an empty, . or .. part")
-    fields: list[str] = _FIELD.findall(part)
+    fields: list[str] = re.findall(_FIELD, part)
     for field in fields:
         if field not in FIELDS:
             raise ValueError(f"uses the unknown field {{{field}}}")
-    rest = _FIELD.sub("", part)
+    rest = re.sub(_FIELD, "", part)
     if "{" in rest or "}" in rest:
         raise ValueError("has a { or } that is not one of a pair")
     if "}{" in part:
@@ -196,7 +195,7 @@ def _compiled(part: str) -> re.Pattern[str]:
     A field that takes as little as it can never needs another try once the text after it was found: atomic groups keep
     that from costing more than once through the name.
     """
-    first, *rest = _FIELD.split(normalize("NFC", part))
+    first, *rest = re.split(_FIELD, normalize("NFC", part))
     expression = re.escape(first)
     for place in range(0, len(rest), 2):
         field, literal = rest[place], re.escape(rest[place + 1])
@@ -209,8 +208,7 @@ def _compiled(part: str) -> re.Pattern[str]:
     return re.compile(expression, re.IGNORECASE | re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pattern:
+class _Pattern(NamedTuple):
     """A layout that was written out.
 
     Attributes:

@@ -26,8 +26,9 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?$
 """Device names on Windows, with any suffix."""
 
 
-_FIELD = re.compile(r"(\{[a-z]+(?::0[1-9])?\})")
-_IS_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:-[0-9]+(?:\.[0-9]+)?)?")
+# Not compiled at import: a poll is started often, and most templates have no numbers.
+_FIELD = r"(\{[a-z]+(?::0[1-9])?\})"
+_NUMBER_OR_RANGE = r"[0-9]+(?:\.[0-9]+)?(?:-[0-9]+(?:\.[0-9]+)?)?"
 
 
 def library_key(template: str, fields: Mapping[str, str], *, suffix: str = "cbz") -> str:
@@ -50,7 +51,7 @@ def library_key(template: str, fields: Mapping[str, str], *, suffix: str = "cbz"
 def _split(template: str) -> tuple[tuple[str, ...], ...]:
     """The template's parts, each as text and fields by turns, without the suffix of the last one."""
     stem = next(template.removesuffix(suffix) for suffix in SUFFIXES if template.endswith(suffix))
-    return tuple(tuple(_FIELD.split(part)) for part in stem.split("/"))
+    return tuple(tuple(re.split(_FIELD, part)) for part in stem.split("/"))
 
 
 def _filled(tokens: tuple[str, ...], fields: Mapping[str, str]) -> str:
@@ -60,7 +61,7 @@ def _filled(tokens: tuple[str, ...], fields: Mapping[str, str]) -> str:
 def _value(field: str, fields: Mapping[str, str]) -> str:
     name, _, width = field.partition(":")
     value = fields[name]
-    if not width or not _IS_NUMBER.fullmatch(value):
+    if not width or not re.fullmatch(_NUMBER_OR_RANGE, value):
         return value
     return "-".join(_padded(number, int(width)) for number in value.split("-"))
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from pagebind.core.layout import name_of
 from pagebind.core.library_key import library_key
 from pagebind.core.model import About
-from pagebind.core.numbers import Number, number_of
 
 if TYPE_CHECKING:
     from pagebind.core.layout import Placed
+    from pagebind.core.numbers import Number
     from pagebind.core.watch import Watch
 
 _SEPARATORS = " \t\u3000-_.,:;|~+&·・、，：；—–\uff5e"  # noqa: RUF001 - as they stand in names
-_EMPTY_BRACKETS = re.compile(r"\(\s*\)|\[\s*\]|\{\s*\}|（\s*）|［\s*］|【\s*】|「\s*」|《\s*》")  # noqa: RUF001
-_BLANKS = re.compile(r"\s\s+")
+_EMPTY_BRACKETS = r"\(\s*\)|\[\s*\]|\{\s*\}|（\s*）|［\s*］|【\s*】|「\s*」|《\s*》"  # noqa: RUF001 - likewise
+_BLANKS = r"\s\s+"
 
 
 class Called(NamedTuple):
@@ -63,20 +63,24 @@ def without(name: str, patterns: tuple[str, ...]) -> str:
         left = _compiled(pattern).sub("", left)
     if left == name:
         return name
-    left = _BLANKS.sub(" ", _EMPTY_BRACKETS.sub("", left)).strip(_SEPARATORS)
+    left = _compiled(_EMPTY_BRACKETS).sub("", left)
+    left = _compiled(_BLANKS).sub(" ", left).strip(_SEPARATORS)
     return left or name
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256)  # at first use, not at import: most subscriptions strip nothing
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
 def _number(placed: Placed, series: str, name: str) -> Number | None:
     """The number of the chapter that the layout knows of, else what the name says, also after the series' own."""
+    # Here, not above: what starts a process and names no volume does without.
+    from pagebind.core.numbers import number_of
+
     if placed.chapter:
         found = number_of(name, chapter_first=True)
-        return found and Number("chapter", found.text)
+        return found and found._replace(kind="chapter")
     found = number_of(name)
     if found is None and series and name.startswith(series):
         found = number_of(name.removeprefix(series).strip(_SEPARATORS))
