@@ -139,7 +139,8 @@ class Runner:
             self._parts.clock.cancel()
             self._end_threads()
             self._assess_what_was_done()
-            self._record(started)
+            with suppress(PagebindError):  # the signal counts, whatever else is wrong
+                self._record(started)
 
     def _end_threads(self) -> None:
         self._dispatch.stop()

@@ -102,3 +102,24 @@ def test_stopped_it_drops_what_is_queued() -> None:
     dispatch.drain()
 
     assert not dispatch.durable
+
+
+def test_whoever_joins_waits_for_pages_under_way_but_not_for_ever() -> None:
+    under_way, go_on = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def fetch(task: FetchTask, _last: bool) -> None:
+        under_way.set()
+        assert go_on.wait(10)
+        done.append(task.page)
+
+    dispatch = LocalDispatch(fetch, no_book, FakeClock(), workers=1, backoff=0.0)
+    for name in "ab":
+        dispatch.fetch(page(name))
+    assert under_way.wait(10)
+    dispatch.stop()
+
+    assert not dispatch.join(0.0)
+    go_on.set()
+    assert dispatch.join(10.0)
+    assert done == ["a"]

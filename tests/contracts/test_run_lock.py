@@ -60,6 +60,24 @@ def test_does_not_wait_where_nobody_runs(tmp_path: Path) -> None:
             pass
 
 
+def test_tells_whether_it_is_held_without_waiting_or_writing(tmp_path: Path) -> None:
+    lock = RunLock(tmp_path / "work")
+    assert not lock.is_held()
+    assert not (tmp_path / "work").exists()
+    with RunLock(tmp_path / "work").acquire(lambda: None):
+        assert lock.is_held()
+    assert not lock.is_held()
+    with RunLock(tmp_path / "work").acquire(lambda: pytest.fail("waited")):
+        pass
+
+
+def test_tells_of_a_holder_in_another_process(tmp_path: Path, holder: subprocess.Popen[bytes]) -> None:
+    assert RunLock(tmp_path / "work").is_held()
+    holder.kill()
+    holder.wait(timeout=10)
+    assert not RunLock(tmp_path / "work").is_held()
+
+
 def test_is_let_go_by_an_error(tmp_path: Path) -> None:
     lock = RunLock(tmp_path / "work")
     with pytest.raises(RuntimeError), lock.acquire(lambda: None):
