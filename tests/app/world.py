@@ -14,6 +14,7 @@ from pagebind.adapters.dispatch.local import LocalDispatch
 from pagebind.adapters.stores.folder import FolderStore
 from pagebind.app.fetch import Fetch, Fetched
 from pagebind.app.finalize import Finalize, Finalized
+from pagebind.app.plan import Plan, Rates, make_plan
 from pagebind.app.poll import Poll, Round
 from pagebind.config.settings import BindSettings, PollSettings, Settings, SourceSettings, StoreSettings
 from pagebind.core import keys
@@ -150,6 +151,11 @@ class World:
             return Runner(self.parts(), nullcontext).run(RunRequest(paths, limit, wait))
         finally:
             self.policy = asked
+
+    def plan(self, *paths: str) -> Plan:
+        """What a run without settling would do."""
+        parts = self.parts()._replace(policy=self.policy._replace(settle=0.0))
+        return make_plan(parts.plan(), paths, rates=Rates(0, 0), own_rates={})
 
     def files(self, place: str) -> dict[str, bytes]:
         """Every file below a folder of this world, by relative path, without the stores' own."""

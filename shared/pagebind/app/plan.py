@@ -71,10 +71,14 @@ def _seconds(to_fetch: Sequence[Assessment], rates: Rates) -> float | None:
 
 
 def _pages(assessment: Assessment) -> int:
+    if assessment.sighting.to_ask is not None:
+        return assessment.sighting.to_ask[0]
     return assessment.sighting.pages if assessment.missing is None else len(assessment.missing)
 
 
 def _bytes(assessment: Assessment) -> int:
+    if assessment.sighting.to_ask is not None:
+        return assessment.sighting.to_ask[1]
     missing = assessment.missing
     if missing is None:
         return assessment.sighting.size

@@ -23,7 +23,8 @@ class Sighting:
 
     ``content`` holds the pages, with their signs, only of volumes that may be handed out in this run; it is dropped
     otherwise, so that memory does not grow with the listing. ``planned`` is the manifest that `run` would append, where
-    nothing may be written; ``moved_from``, likewise, is the path of the gone volume whose pages these are.
+    nothing may be written; ``moved_from``, likewise, is the path of the gone volume whose pages these are,
+    and ``to_ask`` how many files and bytes the server would have to be asked for.
     """
 
     volume: str
@@ -42,6 +43,7 @@ class Sighting:
     content: tuple[Page, ...] | None = None
     planned: ManifestMark | None = None
     moved_from: str = ""
+    to_ask: tuple[int, int] | None = None
 
 
 def called_at(watch: Watch, path: str, *, archive: bool) -> Called | None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pagebind.app import moved
 from pagebind.app.gather import Gatherer, merge
+from pagebind.app.held import held_pages
 from pagebind.app.inventory import CLOCK_TOLERANCE, Inventory
 from pagebind.app.recorder import Recorder
 from pagebind.app.shrink import lost_pages
@@ -328,7 +329,18 @@ class Surveyor:
         view = self._inventory.view(sighting.volume, newest.key_digest, self._library.head)
         sighting.shrunk = lost_pages(sighting, folder.watch, pages, view, self._recorder, self._clock.now())
         self._retain(sighting, pages)
+        if not self._write and (history.receipts or history.staged):
+            sighting.to_ask = self._to_ask(sighting, history, pages)
         self._add(sighting)
+
+    def _to_ask(self, sighting: Sighting, history: History, pages: Sequence[Page]) -> tuple[int, int]:
+        """How many files, and bytes of them, are not here in any form."""
+        if sighting.planned is not None:
+            history = replace(history, manifests=[*history.manifests, sighting.planned])
+        missing = [page for page in pages if page.id not in history.staged]
+        held = held_pages(self._work, sighting.volume, history, missing)
+        asked = [page.size for page in missing if page.id not in held]
+        return len(asked), sum(asked)
 
     def _is_news(self, sighting: Sighting, history: History) -> bool:
         head = history.head
