@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pagebind.core.layout import Placed
+from pagebind.core.layout import Placed, parse_layout
+from pagebind.core.library_key import PART_BYTES
 from pagebind.core.model import About
 from pagebind.core.naming import call, without
 from pagebind.core.watch import Watch
@@ -126,3 +129,25 @@ def test_strip_comes_before_everything_else() -> None:
 
     assert called.key == "海贼王/海贼王/05 Ch 5.cbz"
     assert called.about == About("海贼王", "Ch 5", "5")
+
+
+LAYOUTS = ["auto", "{series}/{volume}", "{series}/{volume}/{chapter}", "{series}/{chapter}", "{_} {series}/v{volume}"]
+TEMPLATES = ["{series}/{volume}.cbz", "{parent}/{number:03}.{ext}", "{subscription}/{chapter} {number}.cbz"]
+_NAMES = st.text(min_size=1, max_size=40) | st.sampled_from(["Vol 1", "第12话", "(x)", "x", "jpg", "12", "a v03"])
+
+
+@given(st.lists(_NAMES, max_size=4), st.sampled_from(LAYOUTS), st.sampled_from(TEMPLATES))
+def test_any_tree_has_safe_keys_or_no_place(names: list[str], layout: str, template: str) -> None:
+    watch = Watch("/c", template, layout=parse_layout(layout), strip=(r"x+", r"\d话"), reader="komga")
+    folder = "/".join(["/c", *(name.replace("/", "_") for name in names)])
+    place = watch.layout.place(watch.path, folder)
+    if place is None:
+        assert layout != "auto"
+        return
+
+    called = call(watch, place)
+
+    assert folder == place.volume or (watch.layout.merges and folder.startswith(place.volume + "/"))
+    parts = called.key.split("/")
+    assert len(parts) == template.count("/") + 1
+    assert all(part.strip(". ") and len(part.encode()) <= PART_BYTES for part in parts)
