@@ -215,6 +215,7 @@ def test_a_book_of_fewer_pages_is_not_adopted_and_not_looked_into_twice(world: W
     assert states(result) == {A: State.HELD}
     assert result.held[0].problem is not None
     assert result.held[0].problem.code == "foreign"
+    assert "it holds 1 of 3 pages" in result.held[0].problem.message
     assert len(world.names(keys.FAILURES)) == 1
     world.run()
     assert (world.files("library"), world.source.downloads.total()) == ({"S/A.cbz": book}, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import replace
@@ -11,9 +12,10 @@ from pagebind.app.inventory import Inventory, load_manifest, waived_pages
 from pagebind.app.report import VolumeReport
 from pagebind.core import decisions, keys
 from pagebind.core.history import History, final_failures
+from pagebind.core.keys import FailureMark
 from pagebind.core.manifest import pictures
 from pagebind.core.planner import Facts, Policy, Seen, Verdict, judge
-from pagebind.core.shelf import Shelf, ShelfView, is_bound
+from pagebind.core.shelf import Shelf, ShelfView, is_bound, may_be_adopted
 from pagebind.errors import KeyMissing
 
 if TYPE_CHECKING:
@@ -159,6 +161,7 @@ class Assessor:
         waived = waived_pages(self._work, sighting.volume, history)
         missing = self._missing(sighting, history, view, waived)
         failed = self._failed(history, missing, now)
+        existing = self._existing.get(sighting.subscription, "keep")
         facts = Facts(
             history=history,
             seen=sighting.seen,
@@ -166,7 +169,8 @@ class Assessor:
             fresh=sighting.fresh,
             may_refresh=sighting.may_refresh,
             view=view,
-            existing=self._existing.get(sighting.subscription, "keep"),
+            existing=existing,
+            refusal=self._refusal(sighting.volume, history, view) if existing == "adopt" else "",
             taken_by=taken_by,
             moved_from=sighting.moved_from,
             shrunk=sighting.shrunk,
@@ -178,6 +182,17 @@ class Assessor:
             path=sighting.path,
         )
         return Assessment(sighting, history, facts, judge(facts, self._policy, now), missing, waived)
+
+    def _refusal(self, volume: str, history: History, view: ShelfView) -> str:
+        """Why the foreign book was not adopted; empty while it was not compared with the newest listing."""
+        head = history.head
+        if head is None or view.shelf is not Shelf.FOREIGN or may_be_adopted(history, view, "adopt"):
+            return ""
+        mark = FailureMark(keys.adoption(view.version), head.seq, 0)
+        try:
+            return str(json.loads(self._work.get(keys.failure_key(volume, mark)))["message"])
+        except (KeyMissing, ValueError, KeyError, TypeError):
+            return "it does not hold the listed pages"
 
     def _leftovers(self, history: History, inventory: Inventory, sighting: Sighting) -> bool:
         if not self._policy.keep_pages and (history.staged or history.debris):

@@ -37,7 +37,7 @@ def recognise(sightings: Mapping[str, Sighting], recorder: Recorder, work: Store
     for sighting in listed:
         if recorder.inventory.history(sighting.volume).receipts:
             continue
-        former = _same_pages(sighting, left)
+        former = _same_pages(sighting, left, recorder)
         if former is not None and _take_over(sighting, former, recorder, work):
             left.remove(former)
             former.seen, former.why = Seen.MOVED, f"moved to {sighting.path}"
@@ -64,11 +64,27 @@ def _has_book(sighting: Sighting, inventory: Inventory) -> bool:
     return mark is not None and history.revision_of(mark.seq) == sighting.revision and not history.standing.forgotten
 
 
-def _same_pages(sighting: Sighting, gone: Iterable[Sighting]) -> Sighting | None:
+def _same_pages(sighting: Sighting, gone: Iterable[Sighting], recorder: Recorder) -> Sighting | None:
     """Of several equal ones the one that is called the same, else the first by path."""
     own_name = sighting.path.rpartition("/")[2]
-    alike = [former for former in gone if former.revision == sighting.revision]
+    alike = [
+        former
+        for former in gone
+        if former.revision == sighting.revision
+        or (former.size == sighting.size and _is_same_archive(sighting, former, recorder))
+    ]
     return min(alike, key=lambda former: (former.path.rpartition("/")[2] != own_name, former.path), default=None)
+
+
+def _is_same_archive(sighting: Sighting, former: Sighting, recorder: Recorder) -> bool:
+    """Whether both are archives of one size, and one hash or time: they may be called otherwise."""
+
+    def marks(one: Sighting) -> list[str]:
+        head = recorder.inventory.history(one.volume).head
+        pages = recorder.pages(one.volume, head) if head else ()
+        return [page.mark for page in pages if page.kind == "archive"]
+
+    return bool(marks(former)) and marks(sighting) == marks(former)
 
 
 def _take_over(sighting: Sighting, former: Sighting, recorder: Recorder, work: Store) -> bool:

@@ -92,6 +92,7 @@ class Facts(NamedTuple):
         may_refresh: a fresh listing can be had; if not, waiting longer stands in for it.
         view: what stands under its key.
         existing: what its subscription does with books that Pagebind did not make.
+        refusal: why the book that stands there was not adopted.
         taken_by: path of the volume that owns the key, for `Shelf.TAKEN`.
         moved_from: path of a volume, gone now, whose pages and book these are; only where nothing may be written.
         shrunk: pages that the newest listing lacks, against the bound book or larger listings.
@@ -108,6 +109,7 @@ class Facts(NamedTuple):
     may_refresh: bool = True
     view: ShelfView = ShelfView()
     existing: str = "keep"
+    refusal: str = ""
     taken_by: str = ""
     moved_from: str = ""
     shrunk: tuple[str, ...] = ()
@@ -184,11 +186,11 @@ def _held_by_library(facts: Facts) -> Verdict | None:
         return None
     match view.shelf:
         case Shelf.FOREIGN:
-            adopted = " and that does not hold its pages" if facts.existing == "adopt" else ""
+            refused = f", and was not adopted: {facts.refusal}" if facts.refusal else ""
             return _hold(
                 facts,
                 "foreign",
-                f"a book that Pagebind did not make{adopted} stands under this key",
+                f"a book that Pagebind did not make stands under this key{refused}",
                 "move it away, or put ours over it: `pagebind bind VOLUME --replace`",
             )
         case Shelf.CHANGED:
