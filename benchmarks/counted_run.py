@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,8 @@ def main(config: str) -> None:
             opened.append(str(about[0]))
 
     sys.addaudithook(watch)
-    result = runner.run(RunRequest())
+    with closing(parts.source):
+        result = runner.run(RunRequest())
     counts = {"called": called, "listed": listed, "opened": len(opened), "up_to_date": len(result.up_to_date)}
     sys.stdout.write(json.dumps(counts))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -54,7 +55,8 @@ class Settling(World):
         work = FolderStore(self.work, clock=self.clock)
         library = FolderStore(self.library, work=work, clock=self.clock)
         parts = wiring.build(settings, env)._replace(clock=self.clock, work=work, library=library)
-        return Runner(parts, lambda: parts.run_lock(_alone)).run(request or RunRequest())
+        with closing(parts.source):
+            return Runner(parts, lambda: parts.run_lock(_alone)).run(request or RunRequest())
 
     def refreshed(self) -> list[str]:
         """The folders of which fresh listings were asked."""
