@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app import inventory as inventories
 from pagebind.app.assess import Assessment, Assessor
-from pagebind.app.held import held_pages
 from pagebind.app.inventory import load_manifest
 from pagebind.app.report import problem_of, rfc3339
 from pagebind.app.sighting import Sighting, remembered
@@ -24,13 +23,14 @@ from pagebind.core import keys, layout
 from pagebind.core.keys import SentMark
 from pagebind.core.planner import Action, Policy, Problem, Seen, State
 from pagebind.errors import ConditionFailed, ListingFailed, PagebindError, ServerUnreachable
-from pagebind.ports.dispatch import Dispatch, FetchTask, FinalizeTask
+from pagebind.ports.dispatch import Dispatch, FetchTask, FinalizeTask, Held
 from pagebind.ports.store import ABSENT, Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pagebind.app.inventory import Inventory
+    from pagebind.core.history import History
     from pagebind.core.manifest import Page
     from pagebind.core.watch import Watch
     from pagebind.ports.clock import Clock
@@ -234,7 +234,7 @@ class Poll:
         budget.take(expected)
         budget.tasks += 1
         missing = [page for page in pages if page.id not in history.staged and page.id not in assessment.waived]
-        held = held_pages(self._work, sighting.volume, history, missing)
+        held = self._held(sighting.volume, history, missing)
         log.info(
             "handed out", extra={"volume": sighting.volume, "seq": head.seq, "epoch": epoch, "pages": len(missing)}
         )
@@ -245,6 +245,14 @@ class Poll:
             task = replace(_task(sighting, page, mark), held=held.get(page.id), rename=page.id in alone)
             self._dispatch.fetch(task)
         self._dispatch.finalize(self._finalize_task(assessment, epoch), delay=len(missing) / self._policy.rate)
+
+    def _held(self, volume: str, history: History, missing: Sequence[Page]) -> dict[str, Held]:
+        """Where pages stand already; a volume that is new has none."""
+        if not (history.receipts or history.staged):
+            return {}
+        from pagebind.app.held import held_pages
+
+        return held_pages(self._work, volume, history, missing)
 
     def _renamable(self, sighting: Sighting, pages: Sequence[Page]) -> set[str]:
         """Pages whose names in the book may get another suffix: no other page is called the same but for its own."""

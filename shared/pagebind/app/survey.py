@@ -11,9 +11,6 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pagebind.app import moved
-from pagebind.app.gather import Gatherer, merge
-from pagebind.app.held import held_pages
 from pagebind.app.inventory import CLOCK_TOLERANCE, Inventory
 from pagebind.app.recorder import Recorder
 from pagebind.app.shrink import lost_pages
@@ -29,6 +26,7 @@ from pagebind.core.wording import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pagebind.app.gather import Gatherer
     from pagebind.core.history import History
     from pagebind.core.keys import ManifestMark
     from pagebind.core.manifest import Page
@@ -103,7 +101,7 @@ class Surveyor:
         self._loose: list[Folder] = []
         self._excluded: list[str] = []
         self._shadows: dict[str, str] = {}
-        self._gatherer = Gatherer()
+        self._gatherer: Gatherer | None = None
 
     def survey(self, inventory: Inventory, paths: Sequence[str]) -> Survey:
         """Walk the subscriptions, or only ``paths`` inside them.
@@ -126,8 +124,14 @@ class Surveyor:
         self._decide_loose()
         if not paths:
             self._account_for_unseen(begin)
-            moved.recognise(self._survey.sightings, self._recorder, self._work)
+            self._recognise_moved()
         return self._survey
+
+    def _recognise_moved(self) -> None:
+        if any(s.seen is Seen.GONE for s in self._survey.sightings.values()):
+            from pagebind.app import moved
+
+            moved.recognise(self._survey.sightings, self._recorder, self._work)
 
     def relist(self, sighting: Sighting) -> tuple[Page, ...] | None:
         """The files of a volume once more, with fresh signs; None if they are no longer those of its manifest."""
@@ -147,6 +151,8 @@ class Surveyor:
         if before and before[0].kind == "archive":
             archives = contents(_parent(path)).archives
             return next((manifests.archive_of(item) for item in archives if item.name == before[0].name), ())
+        from pagebind.app.gather import merge
+
         below = sorted({_parent(layout.join(path, page.name)) for page in before} | {path})
         folders = [Folder(watch, folder, contents(folder), fresh=False, may_refresh=False) for folder in below]
         return _pages_of(merge(path, folders))
@@ -188,11 +194,21 @@ class Surveyor:
 
     def _gather(self, volume: str, found: Folder) -> None:
         members = [start.path for start in found.below if _volume_of(found.watch, start.path) == volume]
-        parts = self._gatherer.add(volume, found, members)
+        parts = self._gathering().add(volume, found, members)
         if parts is not None and parts.failed:
             self._remember(found.watch, volume, Seen.UNKNOWN, "a folder of it could not be listed")
         elif parts is not None:
+            from pagebind.app.gather import merge
+
             self._look_at_pages(merge(volume, parts.folders), fits=True)
+
+    def _gathering(self) -> Gatherer:
+        with self._lock:
+            if self._gatherer is None:
+                from pagebind.app.gather import Gatherer
+
+                self._gatherer = Gatherer()
+            return self._gatherer
 
     def _look_at_pages(self, found: Folder, *, fits: bool) -> None:
         contents = found.contents
@@ -244,7 +260,7 @@ class Surveyor:
             )
         volume = _volume_of(found.watch, found.path)
         if volume != found.path:
-            parts = self._gatherer.fail(volume, found.path)
+            parts = self._gathering().fail(volume, found.path)
             if parts is None:
                 return
         if keys.volume_id(volume) in self._inventory.volumes:
@@ -338,6 +354,8 @@ class Surveyor:
         if sighting.planned is not None:
             history = replace(history, manifests=[*history.manifests, sighting.planned])
         missing = [page for page in pages if page.id not in history.staged]
+        from pagebind.app.held import held_pages
+
         held = held_pages(self._work, sighting.volume, history, missing)
         asked = [page.size for page in missing if page.id not in held]
         return len(asked), sum(asked)

@@ -9,16 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from pagebind.core.model import COMICINFO, LARGEST_COMICINFO
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from pagebind.core.model import About
 
-NAME = "ComicInfo.xml"
-"""Its name in the book; readers look for exactly this."""
-
-LARGEST = 2**20
-"""Bytes of a ComicInfo.xml that is kept; a larger one is none."""
+NAME, LARGEST = COMICINFO, LARGEST_COMICINFO
 
 ELEMENTS = (
     *("Title", "Series", "Number", "Count", "Volume", "AlternateSeries", "AlternateNumber", "AlternateCount"),

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from unicodedata import normalize
 
-from pagebind.core import comicinfo
 from pagebind.core.image_kind import ARCHIVE_EXTENSIONS, PAGE_EXTENSIONS
+from pagebind.core.model import COMICINFO, LARGEST_COMICINFO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -99,7 +99,7 @@ def sort_out(items: Iterable[Item], excluded: Callable[[str, bool], bool] | None
             pages.append(item)
         elif extension in ARCHIVE_EXTENSIONS:
             archives.append(item)
-        elif item.name == comicinfo.NAME and 0 < item.size <= comicinfo.LARGEST:
+        elif item.name == COMICINFO and 0 < item.size <= LARGEST_COMICINFO:
             info = item
     return Contents(
         tuple(pages), tuple(sorted(folders)), tuple(archives), excluded_pages, tuple(sorted(left_out)), info

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from pagebind.core import comicinfo, names, rows
+from pagebind.core import names, rows
 from pagebind.core.image_kind import ARCHIVE_EXTENSIONS
 from pagebind.core.keys import digest
-from pagebind.core.model import About
+from pagebind.core.model import COMICINFO, About
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -61,7 +61,7 @@ class Page:
     @property
     def kind(self) -> str:
         """``page``, ``info`` or ``archive``."""
-        if self.name == comicinfo.NAME:
+        if self.name == COMICINFO:
             return "info"
         return "archive" if self.name.rpartition(".")[2].lower() in ARCHIVE_EXTENSIONS else "page"
 
@@ -105,7 +105,7 @@ def archive_of(item: Item) -> tuple[Page, ...]:
 
 def pictures(pages: Sequence[Page]) -> Sequence[Page]:
     """The pages without the ComicInfo.xml that may follow them."""
-    return pages[:-1] if pages and pages[-1].name == comicinfo.NAME else pages
+    return pages[:-1] if pages and pages[-1].name == COMICINFO else pages
 
 
 def _mark(item: Item) -> str:

@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+COMICINFO = "ComicInfo.xml"
+"""Name of the description that readers look for, in a folder and at the root of a book: exactly this."""
+
+LARGEST_COMICINFO = 2**20
+"""Bytes of one that is kept; a larger one is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
