@@ -34,9 +34,21 @@ def test_the_library_is_what_it_says(tmp_path: Path) -> None:
     write_demo_library(tmp_path)
     files = {str(path.relative_to(tmp_path)): path for path in tmp_path.rglob("*") if path.is_file()}
     assert {path: files[path].read_bytes() for path in demo_pages()} == demo_pages()
-    assert set(files) - set(demo_pages()) == {"Akira/poster.png", "Berserk/Berserk v02.cbz"}
+    assert set(files) - set(demo_pages()) == {
+        "Akira/poster.png",
+        "Berserk/Berserk v02.cbz",
+        *(f"Berserk/Berserk v02/{number}.png" for number in (1, 2, 3)),
+        "Moby Dick/Tome 1/ComicInfo.xml",
+    }
     with zipfile.ZipFile(files["Berserk/Berserk v02.cbz"]) as archive:
         assert archive.testzip() is None
+
+
+def test_it_is_always_the_same(tmp_path: Path) -> None:
+    write_demo_library(tmp_path)
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    write_demo_library(tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in files} == files
 
 
 def test_odd_names_are_among_them() -> None:

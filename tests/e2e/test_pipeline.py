@@ -12,21 +12,26 @@ from tests.support.world import World
 
 from pagebind.demo.dialects import DIALECTS
 from pagebind.demo.drives import LocalDrive
-from pagebind.demo.library import write_demo_library
+from pagebind.demo.library import MAIN_SUBSCRIPTION, OTHER_SUBSCRIPTIONS, write_demo_library
 from pagebind.demo.server import DemoServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-DEMO_BOOKS = {
+DEMO_FOLDERS = {
     "100% Cotton/Vol 1 #2.cbz": "100% Cotton/Vol 1 #2",
     "Akira/Vol 1.cbz": "Akira/Vol 1",
     "Berserk/Vol 3.cbz": "Berserk/Vol 3/jpg",
     "One Piece/Vol 01.cbz": "One Piece/Vol 01",
     "One Piece/Vol 02.cbz": "One Piece/Vol 02",
     "深夜食堂/第1巻.cbz": "深夜食堂/第1巻",
+    "Dr.スランプ/第1巻.cbz": "鳥山明/Dr.スランプ/第1巻",
+    "Moby Dick/Tome 1.cbz": "Moby Dick/Tome 1",
+    "One Piece 海贼王/Vol 03 第3卷.cbz": "Ongoing/One Piece 海贼王（更新至1101话）/Vol 03 第3卷",  # noqa: RUF001
 }
+DEMO_CHAPTERS, DEMO_ARCHIVE = "Tower/Tower 001.cbz", "Berserk/Berserk v02.cbz"
+DEMO_BOOKS = sorted([*DEMO_FOLDERS, DEMO_CHAPTERS, DEMO_ARCHIVE])
 RECORDED_BOOKS = {
     "100% Cotton/Vol 1.cbz": "100% Cotton/Vol 1",
     "Long/Vol 1.cbz": "Long/Vol 1",
@@ -58,8 +63,28 @@ def expected(world: World, books: Mapping[str, str]) -> dict[Path, readers.Pages
 
 def check_books(world: World, books: Mapping[str, str]) -> None:
     assert sorted(world.books()) == sorted(books)
+    check_folders(world, books)
+
+
+def check_folders(world: World, books: Mapping[str, str]) -> None:
     for book, pages in expected(world, books).items():
         oracle.check_book(book, pages)
+
+
+def demo_world(home: Path, server: DemoServer) -> World:
+    """With the demo's own subscriptions."""
+    return World(home, server, values=dict(MAIN_SUBSCRIPTION), more=OTHER_SUBSCRIPTIONS)
+
+
+def check_demo_books(world: World) -> None:
+    assert sorted(world.books()) == DEMO_BOOKS
+    check_folders(world, DEMO_FOLDERS)
+    assert world.books()[DEMO_ARCHIVE] == world.comics.joinpath(DEMO_ARCHIVE).read_bytes()
+    chapters = [world.comics / "Chapters/Tower/Vol 1" / name for name in ("Ch 1", "Ch 2", "Ch 10")]
+    listed = [data for chapter in chapters for data in oracle.pages_of(chapter).values()]
+    assert list(readers.by_python(world.library / DEMO_CHAPTERS).values())[:-1] == listed
+    kept = readers.by_python(world.library / "Moby Dick/Tome 1.cbz")["ComicInfo.xml"]
+    assert b"<Writer>Herman Melville</Writer>" in kept
 
 
 @dialects
@@ -67,13 +92,13 @@ def test_books_equal_the_servers_own_files(tmp_path: Path, dialect: str) -> None
     write_demo_library(tmp_path / "comics")
     drive = LocalDrive(folder=tmp_path / "comics", hashes=("md5",), order="shuffled")
     with DemoServer({"/comics": drive}, dialect=dialect) as server:
-        world = World(tmp_path, server)
+        world = demo_world(tmp_path, server)
         first = world.run()
-        assert (first.status, sorted(first.keys("bound"))) == (0, sorted(DEMO_BOOKS))
-        check_books(world, DEMO_BOOKS)
+        assert (first.status, sorted(first.keys("bound"))) == (0, DEMO_BOOKS)
+        check_demo_books(world)
         books, asked = world.books(), server.count("file")
         second = world.run()
-        assert (second.status, sorted(second.keys("up_to_date"))) == (0, sorted(DEMO_BOOKS))
+        assert (second.status, sorted(second.keys("up_to_date"))) == (0, DEMO_BOOKS)
         assert (server.count("file"), world.books()) == (asked, books)
 
 
@@ -83,7 +108,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, readers.Pages]
     home = tmp_path_factory.mktemp("shelf")
     write_demo_library(home / "comics")
     with DemoServer({"/comics": home / "comics"}) as server:
-        world = World(home, server)
+        world = demo_world(home, server)
         world.volume("Odd/Names", ODD_NAMES)
         assert world.run().status == 0
         # A name that every locale can pass to a program; the names in question are those inside.

@@ -37,7 +37,7 @@ def demo(session: Session, serve: bool, folder: str, dialect: str) -> int:
     Needs no configuration and no network.
     """
     from pagebind.config import parse, template
-    from pagebind.demo.library import write_demo_library
+    from pagebind.demo.library import MAIN_SUBSCRIPTION, OTHER_SUBSCRIPTIONS, write_demo_library
     from pagebind.demo.server import DemoServer
     from pagebind.local import RunRequest
 
@@ -59,9 +59,10 @@ def demo(session: Session, serve: bool, folder: str, dialect: str) -> int:
                 "source.list_per_second": 0,
                 "store.library": f"{home.as_uri()}/library",
                 "bind.settle": "0s",
-                "subscription.path": "/comics",
+                **MAIN_SUBSCRIPTION,
             },
         )
+        text += OTHER_SUBSCRIPTIONS
         status = run_with(session, parse(text, {}, "the demo's configuration"), {}, lambda _: (RunRequest(), {}))
         for book in sorted((home / "library").rglob("*.cbz")):
             session.say(printable(f"  {book}"))
