@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from pagebind.cli.text import duration, printable, size_text
+from pagebind.core.wording import counted
 from pagebind.ports.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Counted:
     def bound(self, key: str, pages: int) -> None:
         """See `Progress.bound`."""
         with self._lock:
-            self._say(f"bound {key} ({pages} pages)")
+            self._say(f"bound {key} ({counted(pages, 'page')})")
 
     def note(self, text: str) -> None:
         """See `Progress.note`."""

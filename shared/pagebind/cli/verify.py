@@ -9,6 +9,7 @@ from pagebind.cli.examples import examples
 from pagebind.cli.progress import watching
 from pagebind.cli.session import OK, UNFINISHED, Session, options
 from pagebind.cli.text import printable
+from pagebind.core.wording import counted
 
 
 @click.command(
@@ -41,7 +42,7 @@ def verify(session: Session, volume: str | None, read: bool) -> int:
             one = use_case.check(inventory, named)
             checked.append(one)
             if one.problem is None:
-                progress.note(printable(f"ok {one.key} ({one.pages} pages)"))
+                progress.note(printable(f"ok {one.key} ({counted(one.pages, 'page')})"))
     bad = [one.problem for one in checked if one.problem]
     wrong = [*use_case.damaged, *bad]
     session.emit(
