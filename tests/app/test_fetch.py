@@ -260,7 +260,7 @@ def test_the_subscriptions_headers_and_password_go_along(world: World) -> None:
 def test_another_kind_than_the_name_says_is_noted_and_kept(
     world: World, memory: int, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="pagebind")
     world.source.add(PATH, body)
 
     world.fetch(task(len(body)))
@@ -276,7 +276,7 @@ def test_another_kind_than_the_name_says_is_noted_and_kept(
 def test_a_page_that_is_what_its_name_says_keeps_it(
     world: World, memory: int, name: str, rename: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="pagebind")
     body = jpeg("a")
     world.source.add(PATH, body)
 

@@ -188,9 +188,10 @@ def test_what_would_not_be_taken_now_is_asked_of_the_server(server: World, memor
     assert server.folders.get(KEY).endswith(BODY)
 
 
-def test_a_library_that_cannot_be_read_is_no_error(server: World, memory: None) -> None:
+@pytest.mark.parametrize("reading", ["head", "stream"])
+def test_a_library_that_cannot_be_read_is_no_error(server: World, memory: None, reading: str) -> None:
     def unreadable(operation: str, key: str) -> None:
-        if operation in ("head", "stream"):
+        if operation == reading:
             raise StoreUnavailable("a bad sector")
 
     task = replace(TASK, held=in_book(server), hashes={})
