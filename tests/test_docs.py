@@ -25,7 +25,8 @@ PACKAGE = ROOT / "shared" / "pagebind"
 README = ROOT / "README.md"
 DESIGN = ROOT / "docs" / "design.md"
 ADRS = sorted((ROOT / "docs" / "adr").glob("*.md"))
-DOCUMENTS = [README, DESIGN, ROOT / "CHANGELOG.md", *ADRS]
+GUIDES = [ROOT / "docs" / "operate.md", ROOT / "docs" / "migrate.md"]
+DOCUMENTS = [README, DESIGN, ROOT / "CHANGELOG.md", *GUIDES, *ADRS]
 
 # First parts of absolute paths that the documents may show: of examples, of servers, of URLs.
 EXAMPLE_ROOTS = {"home", "comics", "absolute", "path", "d", "__demo__"}

@@ -50,6 +50,7 @@ RUN = {
     "bytes_fetched",
     "seconds",
 }
+DECIDED = RUN | {"decided"}
 KEYS = {
     "init": {"schema", "config", "problems"},
     "doctor": {"schema", "checks", "problems"},
@@ -58,6 +59,9 @@ KEYS = {
     "serve": RUN,
     "status": {"schema", "volumes", "problems", "last_run"},
     "verify": {"schema", "books", "problems"},
+    "retry": DECIDED,
+    "bind": DECIDED,
+    "forget": DECIDED,
     "gc": {"schema", "removed", "bytes", "problems"},
     "demo": RUN,
 }
@@ -70,7 +74,7 @@ def check(command: str, document: Any) -> None:
     for problem in document["problems"]:
         check_problem(problem)
     lists = {"plan": ["volumes"], "status": ["volumes"]}.get(command, [])
-    if KEYS[command] is RUN:
+    if KEYS[command] >= RUN:
         lists = ["bound", "up_to_date", "waiting", "held"]
         assert all(type(document[name]) is int for name in ("pages_fetched", "pages_reused", "bytes_fetched"))
         assert type(document["seconds"]) is float
@@ -82,6 +86,9 @@ def check(command: str, document: Any) -> None:
         assert type(document["requests"]) is int
         assert type(document["bytes"]) is int
         assert document["seconds"] is None or type(document["seconds"]) is float
+    for one in document.get("decided", []):
+        assert set(one) == {"volume", "path", "key", "kind"}
+        assert all(type(value) is str and value for value in one.values())
     for one in document.get("checks", []):
         assert set(one) == {"name", "status", "detail", "fix"}
         assert one["status"] in {"ok", "warn", "fail"}

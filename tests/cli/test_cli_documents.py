@@ -143,7 +143,7 @@ def test_demo(tmp_path: Path) -> None:
     answer = call("demo", "--json")
     assert answer.status == 0
     shapes.check("demo", answer.document)
-    assert len(answer.document["bound"]) == len(list((tmp_path / "pagebind-demo").rglob("library/**/*.cbz"))) == 6
+    assert len(answer.document["bound"]) == len(list((tmp_path / "pagebind-demo").rglob("library/**/*.cbz"))) == 11
     assert call("demo", "--json", "--dialect", "alist-9").document["problems"][0]["code"] == "usage"
 
 

@@ -18,7 +18,6 @@ from pagebind.app.sighting import Sighting, called_at, remembered
 from pagebind.app.walk import Folder, Found, Start, Unlisted, Walk, starts
 from pagebind.core import keys, layout
 from pagebind.core import manifest as manifests
-from pagebind.core.model import About
 from pagebind.core.planner import Policy, Problem, Seen
 from pagebind.core.shelf import is_bound
 from pagebind.core.wording import counted
@@ -294,7 +293,8 @@ class Surveyor:
         if recorded is not None:
             self._add(remembered(recorded, seen, why))
             return
-        sighting = self._named(watch, path) or Sighting(volume, path, watch.path, "", About())
+        sighting = self._named(watch, path) or self._named(watch._replace(layout=layout.AUTO), path)
+        assert sighting is not None, "the automatic layout has a place for everything"
         sighting.seen, sighting.why = seen, why
         self._add(sighting)
 
