@@ -94,6 +94,7 @@ class Runner:
         self._failures: dict[str, Problem] = {}
         self._poll: Poll | None = None
         self._assessments: list[Assessment] = []
+        self._looked_at_all = False
         self._begun = parts.clock.monotonic()
 
     def run(self, request: RunRequest) -> RunResult:
@@ -120,6 +121,7 @@ class Runner:
             self._parts.library.sweep()
             self._poll = self._parts.poll(self._dispatch, write=True)
             self._assessments = self._rounds(self._poll, request)
+            self._looked_at_all = self._poll.complete
         except PagebindError as error:
             self.result.error = error
             self._end_threads()
@@ -242,7 +244,7 @@ class Runner:
             assessments=self._assessments,
             problems=self._problems(),
             error=self.result.error,
-            complete=self._poll is not None and self._poll.complete,
+            complete=self._looked_at_all,
         )
 
     def _problems(self) -> list[Problem]:

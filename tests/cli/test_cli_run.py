@@ -153,7 +153,7 @@ def test_plan_changes_nothing(bound: Home) -> None:
     answer = home.call("plan")
     assert answer.status == 0
     assert "/comics/A/Vol 1 -> A/Vol 1.cbz" in answer.out
-    assert "to fetch: 4 pages" in answer.out
+    assert "to fetch: 1 page," in answer.out
     assert _traces(home.store) == before
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _RUNS = 100
 """So many records are read at most."""
 
-_ONLY_A_WALK_TELLS = (State.IGNORED, State.GONE, State.UNSUBSCRIBED)
+_ONLY_A_WALK_TELLS = (State.IGNORED, State.GONE, State.MOVED, State.UNSUBSCRIBED)
 
 
 class Status(NamedTuple):
