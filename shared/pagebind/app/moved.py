@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pagebind.app.inventory import Inventory
     from pagebind.app.recorder import Recorder
     from pagebind.app.sighting import Sighting
+    from pagebind.core.history import History
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +47,22 @@ def recognise(sightings: Mapping[str, Sighting], recorder: Recorder, work: Store
 def _tell_where(gone: Iterable[Sighting], listed: Iterable[Sighting], inventory: Inventory) -> None:
     """A volume whose book was handed on in an earlier run has moved."""
     owners = {
-        mark.version_digest: sighting.path
+        _book(history, mark): sighting.path
         for sighting in listed
-        for mark in inventory.history(sighting.volume).receipts
+        for history in (inventory.history(sighting.volume),)
+        for mark in history.receipts
     }
     for sighting in gone:
-        newest = inventory.history(sighting.volume).receipt
-        if newest is not None and newest.version_digest in owners:
-            sighting.seen, sighting.why = Seen.MOVED, f"moved to {owners[newest.version_digest]}"
+        history = inventory.history(sighting.volume)
+        path = owners.get(_book(history, history.receipt)) if history.receipt else None
+        if path is not None:
+            sighting.seen, sighting.why = Seen.MOVED, f"moved to {path}"
+
+
+def _book(history: History, mark: ReceiptMark) -> tuple[str, str]:
+    """Which book a receipt is about: books under different keys may have one version, such as size and second."""
+    manifest = history.of_seq(mark.seq)
+    return (mark.version_digest, manifest.key_digest if manifest else "")
 
 
 def _has_book(sighting: Sighting, inventory: Inventory) -> bool:
