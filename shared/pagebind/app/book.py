@@ -35,14 +35,24 @@ class Staged(NamedTuple):
         return called(self.page, self.facts)
 
 
-class Book(NamedTuple):
-    """A book as parts, with its CRC-32C and size in bytes, and what its receipt says of its pages."""
+class Content(NamedTuple):
+    """What a receipt is to say of a book: its pages, its CRC-32C and size in bytes, and its kind (see `Receipt`).
 
-    parts: list[Part]
+    ``rows`` are given once, when the book stands: until then memory need not hold them.
+    """
+
+    rows: Iterator[BoundPage]
     crc32c: int
     size: int
-    rows: tuple[BoundPage, ...]
     kind: str
+
+
+class Book(NamedTuple):
+    """A book as parts; ``pages`` counts its pictures."""
+
+    parts: list[Part]
+    pages: int
+    content: Content
     content_type: str
 
 
@@ -65,20 +75,17 @@ def put_together(manifest: Manifest, staged: Sequence[Staged], work: Store) -> B
     info = _info(manifest, pictures, staged, work) if manifest.about.comicinfo else None
     tail = _tail(pictures, info)
     entries = crc32c.combine_all((one.facts.crc32c, one.part.size) for one in pictures)
-    return Book(
-        [*(one.part for one in pictures), tail],
-        crc32c.combine(entries, _crc32c(tail), len(tail)),
-        sum(one.part.size for one in pictures) + len(tail),
-        tuple(rows_of(pictures)),
-        "bound",
-        keys.BOOK_TYPE,
-    )
+    whole = crc32c.combine(entries, _crc32c(tail), len(tail))
+    size = sum(one.part.size for one in pictures) + len(tail)
+    parts = [*(one.part for one in pictures), tail]
+    return Book(parts, len(pictures), Content(_rows(pictures), whole, size, "bound"), keys.BOOK_TYPE)
 
 
 def _archive(one: Staged) -> Book:
     row = BoundPage(one.page.id, one.page.book_name, 0, one.facts.size, one.facts.crc32)
     suffix = one.page.name.rpartition(".")[2].lower()
-    return Book([one.part], one.facts.crc32c, one.facts.size, (row,), "archive", keys.ARCHIVE_TYPES[suffix])
+    content = Content(iter((row,)), one.facts.crc32c, one.facts.size, "archive")
+    return Book([one.part], 1, content, keys.ARCHIVE_TYPES[suffix])
 
 
 def _info(manifest: Manifest, pictures: Sequence[Staged], staged: Sequence[Staged], work: Store) -> bytes:
@@ -135,7 +142,7 @@ def _crc32c(content: bytes) -> int:
     return value
 
 
-def rows_of(pictures: Sequence[Staged]) -> Iterator[BoundPage]:
+def _rows(pictures: Sequence[Staged]) -> Iterator[BoundPage]:
     """What a receipt says of pages that follow each other from the book's first byte on."""
     offset = 0
     for one in pictures:

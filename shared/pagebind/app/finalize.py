@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app import inventory as inventories
-from pagebind.app.book import Book, Staged, called, put_together
+from pagebind.app.book import Content, Staged, called, put_together
 from pagebind.app.inventory import load_manifest, look_at_shelf, waived_pages
 from pagebind.core import entry, keys, receipt, zip_layout
 from pagebind.core.keys import FailureMark, ReceiptMark
@@ -224,20 +224,20 @@ class Finalize:
             published = self._library.assemble(
                 manifest.key,
                 book.parts,
-                crc32c=book.crc32c,
+                crc32c=book.content.crc32c,
                 condition=condition,
                 metadata={
                     "volume": manifest.volume,
                     "seq": str(manifest.seq),
                     "revision": manifest.revision,
                     "decision": str(decision),
-                    "crc32c": f"{book.crc32c:08x}",
+                    "crc32c": f"{book.content.crc32c:08x}",
                 },
                 content_type=book.content_type,
             )
         except PartDamaged as error:
             return self._discard_part(manifest, staged, error)
-        self._write_receipt(manifest, book, published.version, decision)
+        self._write_receipt(manifest, book.content, published.version, decision)
         self._clear(manifest, world)
         log.info(
             "bound",
@@ -245,11 +245,11 @@ class Finalize:
                 "volume": manifest.volume,
                 "seq": manifest.seq,
                 "key": manifest.key,
-                "pages": len(book.rows),
+                "pages": book.pages,
                 "of_another_type": sum(bool(one.facts.kind) for one in staged),
             },
         )
-        return Finalized(Outcome.BOUND, manifest.key, len(book.rows))
+        return Finalized(Outcome.BOUND, manifest.key, book.pages)
 
     def _discard_part(self, manifest: Manifest, staged: Sequence[Staged], error: PartDamaged) -> Finalized:
         bad = [one for one in staged if one.part.key == error.path]
@@ -259,7 +259,7 @@ class Finalize:
             manifest, [(one.page, ObjectInfo(one.part.key, one.part.size, one.part.version, 0.0)) for one in bad]
         )
 
-    def _write_receipt(self, manifest: Manifest, book: Book, version: str, decision: int) -> None:
+    def _write_receipt(self, manifest: Manifest, content: Content, version: str, decision: int) -> None:
         document = Receipt(
             manifest.volume,
             manifest.path,
@@ -267,10 +267,10 @@ class Finalize:
             manifest.seq,
             manifest.revision,
             version,
-            book.size,
-            book.crc32c,
-            book.rows,
-            book.kind,
+            content.size,
+            content.crc32c,
+            tuple(content.rows),
+            content.kind,
         )
         mark = ReceiptMark(manifest.seq, keys.version_digest(version), decision)
         with suppress(ConditionFailed):  # another finalize of the same book wrote it
@@ -292,7 +292,7 @@ class Finalize:
                 return self._bind_again(world, bound)
             whole = int((book.metadata or {}).get("crc32c", "0"), 16)
             kind = "archive" if bound.pages[0].kind == "archive" else "bound"
-            self._write_receipt(bound, Book([], whole, book.size, rows, kind, ""), book.version, view.decision)
+            self._write_receipt(bound, Content(iter(rows), whole, book.size, kind), book.version, view.decision)
         self._clear(bound, world)
         return Finalized(Outcome.NOTHING, newest.key)
 
@@ -329,12 +329,12 @@ class Finalize:
         from pagebind.app.adopt import Adopted, adopt
 
         newest, view = world.newest, world.view
-        if world.book is None:
+        if world.book is None or newest.seq != task.seq:  # a newer listing has to settle first
             return Finalized(Outcome.NOTHING, newest.key)
         found = adopt(self._library, world.book, newest, hash_check=task.hash_check)
         if isinstance(found, Adopted):
-            book = Book([], found.crc32c, found.size, found.pages, "adopted", "")
-            self._write_receipt(newest, book, world.book.version, world.history.standing.newest)
+            content = Content(iter(found.pages), found.crc32c, found.size, "adopted")
+            self._write_receipt(newest, content, world.book.version, world.history.standing.newest)
             log.info("adopted", extra={"volume": newest.volume, "key": newest.key, "pages": len(found.pages)})
             return Finalized(Outcome.ADOPTED, newest.key, len(found.pages))
         log.info("not adopted", extra={"volume": newest.volume, "key": newest.key, "reason": found.reason})
