@@ -77,7 +77,7 @@ def put_together(manifest: Manifest, staged: Sequence[Staged], work: Store) -> B
     entries = crc32c.combine_all((one.facts.crc32c, one.part.size) for one in pictures)
     whole = crc32c.combine(entries, _crc32c(tail), len(tail))
     size = sum(one.part.size for one in pictures) + len(tail)
-    parts = [*(one.part for one in pictures), tail]
+    parts: list[Part] = [*(one.part for one in pictures), tail]
     return Book(parts, len(pictures), Content(_rows(pictures), whole, size, "bound"), keys.BOOK_TYPE)
 
 
