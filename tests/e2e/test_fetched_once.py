@@ -125,3 +125,24 @@ def test_books_of_gallery_dl_are_adopted_without_a_download(world: World) -> Non
     oracle.check_book(world.library / "Series 1/Vol 01.cbz", oracle.pages_of(world.comics / "Series 1/Vol 01"))
     left = {key: book for key, book in world.books().items() if key != "Series 1/Vol 01.cbz"}
     assert left == {key: book for key, book in books.items() if key in left}
+
+
+def test_books_of_a_series_folder_that_was_renamed_can_be_renamed_too(world: World) -> None:
+    for volume in ("Vol 1", "Vol 2"):
+        world.volume(f"Old/{volume}")
+    run(world)
+    world.comics.joinpath("Old").rename(world.comics / "New")
+    run(world)
+    asked = world.server.count("file")
+
+    renamed = end(begin(world, "bind", "*", "--rename", "--json"))
+
+    assert renamed.status == 0
+    decided = [(one["path"], one["kind"]) for one in renamed.document["decided"]]
+    assert decided == [("/comics/New/Vol 1", "rename"), ("/comics/New/Vol 2", "rename")]
+    for _ in range(2):
+        assert list(world.books()) == ["New/Vol 1.cbz", "New/Vol 2.cbz"]
+        assert world.server.count("file") == asked
+        result = run(world)
+        assert (result.status, result.document["held"]) == (0, [])
+    oracle.check_book(world.library / "New/Vol 1.cbz", oracle.pages_of(world.comics / "New/Vol 1"))

@@ -15,6 +15,7 @@ from pagebind.app.walk import covering
 from pagebind.cli.run import run_with
 from pagebind.cli.text import printable
 from pagebind.core import layout
+from pagebind.core.decisions import Kind
 from pagebind.errors import KeyMissing, UsageError
 from pagebind.local import RunRequest
 
@@ -80,7 +81,9 @@ def decide(
             session.say(printable(f"decided: {one.kind}: {one.path}"))
         concerned = {one.volume for one in made}
         seen_by = {volume.listed_by for volume in chosen if volume.manifest.volume in concerned and volume.watch}
-        request = RunRequest(tuple(sorted(seen_by)), volumes=tuple(sorted(concerned)), look=look and bool(seen_by))
+        listed_anew = {one.volume for one in made if one.kind == Kind.RENAME}  # only a listing records the new key
+        recalled = tuple(sorted(concerned - listed_anew))
+        request = RunRequest(tuple(sorted(seen_by)), volumes=recalled, look=look and bool(seen_by))
         return request, {"decided": [one._asdict() for one in made]}
 
     return run_with(session, settings, os.environ, prepare)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pagebind.config import Settings
 
 _MAX_AGE = 2 * 3600.0
+_NOTHING_SPECIAL = "the book is up to date"
+"""What the time says as well; only what follows it, of waivers and decisions, is worth a place in the line."""
+
 _COLOURS = {State.BOUND: "green", State.HELD: "red", State.FETCHING: "yellow"}
 
 
@@ -127,7 +130,7 @@ def _show(session: Session, report: VolumeReport) -> None:
 
 def _why(report: VolumeReport) -> str:
     if report.bound_at is not None and report.state is State.BOUND:
-        return f"bound {moment(report.bound_at)}"
+        return f"bound {moment(report.bound_at)}{report.reason.removeprefix(_NOTHING_SPECIAL)}"
     if report.action is Action.SETTLE and report.settles_at is not None:
         return f"{report.reason}, settles {moment(report.settles_at)}"
     return report.reason
