@@ -344,6 +344,34 @@ def test_a_book_that_was_deleted_comes_back_by_retry(world: World) -> None:
     assert complete(world)
 
 
+def test_a_library_that_was_emptied_by_decision_is_no_missing_disk(world: World) -> None:
+    bound(world)
+    world.source.folder("/c/S/B", "1.jpg", "2.jpg")
+    world.run()
+    for volume in (VOLUME, keys.volume_id("/c/S/B")):
+        decider(world).forget(volume, delete_book=True)
+    later(world)
+    assert world.files("library") == {}
+    for volume in (VOLUME, keys.volume_id("/c/S/B")):
+        decider(world).retry(volume)
+
+    later(world)
+
+    assert sorted(world.files("library")) == [KEY, "S/B.cbz"]
+
+
+def test_a_rename_accepts_no_shrink(world: World) -> None:
+    shrunk(world)
+    world.watches = (Watch("/c", "books/{series} - {volume}.cbz"),)
+    decider(world).rename(VOLUME, world.watches[0])
+    world.clock.advance(30 * DAY)
+
+    world.run()
+
+    assert state(world) is State.HELD
+    assert names(world) == ["1.jpg", "2.jpg", "3.jpg"]
+
+
 def test_retry_saves_a_book_that_was_to_be_deleted(world: World) -> None:
     bound(world)
     decider(world).forget(VOLUME, delete_book=True)

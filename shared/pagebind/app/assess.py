@@ -158,8 +158,9 @@ class Assessor:
         elif view.shelf is Shelf.TAKEN:
             known = sightings.get(view.owner)
             taken_by = known.path if known else view.owner
-        waived = waived_pages(self._work, sighting.volume, history)
-        missing = self._missing(sighting, history, view, waived)
+        bound = head is not None and is_bound(history, view, head)
+        waived = frozenset[str]() if bound else waived_pages(self._work, sighting.volume, history)
+        missing = None if bound else self._missing(sighting, history, waived)
         failed = self._failed(history, missing, now)
         existing = self._existing.get(sighting.subscription, "keep")
         facts = Facts(
@@ -201,14 +202,11 @@ class Assessor:
         renamed = history.standing.renamed == key_digest
         return renamed and inventory.former_book(history, key_digest) is not None
 
-    def _missing(
-        self, sighting: Sighting, history: History, view: ShelfView, waived: frozenset[str]
-    ) -> tuple[Page, ...] | None:
+    def _missing(self, sighting: Sighting, history: History, waived: frozenset[str]) -> tuple[Page, ...] | None:
         head = history.head
         pages = sighting.content
         if pages is None:
-            unsent = head is None or sighting.planned is not None or not history.epochs(head)
-            if head is None or unsent or is_bound(history, view, head):
+            if head is None or sighting.planned is not None or not history.epochs(head):
                 return None
             try:
                 pages = load_manifest(self._work, sighting.volume, head).pages

@@ -64,12 +64,17 @@ class Inventory(NamedTuple):
         Raises:
             StoreUnavailable: it is so. A single missing book may have been removed by somebody; that is held.
         """
-        bound = sum(bool(h.receipts) and not h.standing.forgotten for h in self.volumes.values())
+        bound = sum(_should_have_a_book(history) for history in self.volumes.values())
         if bound > 1 and not self.books:
             raise StoreUnavailable(
                 f"the library is empty, but {bound} volumes were bound in it",
                 fix="mount it; if you removed all books on purpose, delete the folder done/ in the store",
             )
+
+
+def _should_have_a_book(history: History) -> bool:
+    newest, standing = history.receipt, history.standing
+    return newest is not None and not standing.forgotten and newest.version_digest not in standing.deleted
 
 
 def take(work: Store, library: Store) -> Inventory:

@@ -54,10 +54,17 @@ def _references(
     recent = [manifest for mark in stood if (manifest := recorder.recorded(volume, mark))]
     if recent:
         yield max(recent, key=lambda manifest: len(manifest.pages))
-    bound = history.of_seq(view.seq) if view.seq is not None and view.seq >= accepted else None
-    book = recorder.recorded(volume, bound) if bound and newest.seq > accepted else None
+    bound = _bound(history, view)
+    book = recorder.recorded(volume, bound) if bound and accepted <= bound.seq < newest.seq else None
     if book:
         yield book
+
+
+def _bound(history: History, view: ShelfView) -> ManifestMark | None:
+    """What the book was made from, also where it stands under a former key or was removed."""
+    made = history.receipt
+    seq = made.seq if view.seq is None and made is not None else view.seq
+    return history.of_seq(seq) if seq is not None else None
 
 
 def _accepted_seq(history: History, newest: ManifestMark) -> int:

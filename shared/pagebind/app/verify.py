@@ -59,7 +59,8 @@ class Verify:
     def check(self, inventory: Inventory, named: Named) -> Checked:
         """Check one book."""
         history = inventory.history(named.volume)
-        book = inventory.book(keys.library_digest(named.key), history)
+        key_digest = keys.library_digest(named.key)
+        book = inventory.book(key_digest, history) or inventory.former_book(history, key_digest)
         if book is None:
             return self._wrong(named, 0, "removed", "the book is not in the library", "put it back")
         mark = history.receipt_for(book.version)
