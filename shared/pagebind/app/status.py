@@ -17,7 +17,7 @@ from pagebind.core.planner import Action, Policy, Problem, Seen, State
 from pagebind.errors import KeyMissing, PageFailed, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from pagebind.ports.clock import Clock
     from pagebind.ports.store import Store
@@ -58,7 +58,7 @@ def status(work: Store, library: Store, policy: Policy, clock: Clock, existing: 
     assessments = Assessor(work, library, policy, existing, set()).assess(sightings, inventory, clock.now())
     reports = [_with_last_run(a.report(), told.pop(a.sighting.volume, None)) for a in assessments]
     reports += [_report(entry) for entry in told.values() if entry["state"] in _ONLY_A_WALK_TELLS]
-    failed = _failed_pages(last)
+    failed = _failed_pages(last, {report.path for report in reports})
     reports = [_with_failed_page(report, failed) for report in reports]
     return Status(sorted(reports, key=lambda report: report.path), damaged, last)
 
@@ -98,10 +98,20 @@ def _with_last_run(report: VolumeReport, told: Mapping[str, Any] | None) -> Volu
     return report
 
 
-def _failed_pages(last: Mapping[str, Any] | None) -> dict[str, Problem]:
-    """Why pages failed in the last run: one problem for each folder."""
+def _failed_pages(last: Mapping[str, Any] | None, volumes: Container[str]) -> dict[str, Problem]:
+    """Why pages failed in the last run: one problem for each volume, by its path.
+
+    A page lies in its volume's folder or, where chapters are merged, below it; an archive is its volume.
+    """
     problems = [Problem(**problem) for problem in (last or {}).get("problems", [])]
-    return {p.path.rpartition("/")[0]: p for p in reversed(problems) if p.code == PageFailed.code and p.path}
+    failed = {}
+    for problem in reversed(problems):
+        path = problem.path or ""
+        while path and path not in volumes:
+            path = path.rpartition("/")[0]
+        if problem.code == PageFailed.code and path:
+            failed[path] = problem
+    return failed
 
 
 def _with_failed_page(report: VolumeReport, failed: Mapping[str, Problem]) -> VolumeReport:
