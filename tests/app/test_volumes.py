@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from typing import TYPE_CHECKING
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 import pytest
 from tests.support.memory_source import picture
@@ -151,7 +151,7 @@ def archive(text: str, members: int = 2) -> bytes:
     stream = io.BytesIO()
     with ZipFile(stream, "w") as book:
         for number in range(members):
-            book.writestr(f"{number}.png", picture(f"{text} {number}"))
+            book.writestr(ZipInfo(f"{number}.png"), picture(f"{text} {number}"))
     return stream.getvalue()
 
 

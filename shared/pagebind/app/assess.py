@@ -19,25 +19,36 @@ from pagebind.core.shelf import Shelf, ShelfView, is_bound, may_be_adopted
 from pagebind.errors import KeyMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pagebind.app.sighting import Sighting
     from pagebind.core.manifest import Page
     from pagebind.ports.store import Store
 
 
+class Missing(NamedTuple):
+    """How much of the newest manifest is neither staged nor waived: files, pictures among them, bytes.
+
+    Not the files themselves: an assessment outlives the listing.
+    """
+
+    files: int
+    pictures: int
+    bytes: int
+
+
 class Assessment(NamedTuple):
     """A volume with its facts and what follows from them.
 
-    ``history`` includes a listing that is only planned. ``missing`` are the files of the newest manifest that are
-    neither staged nor waived, None where nobody needed to know. ``waived`` are ids of pages, whether missing or not.
+    ``history`` includes a listing that is only planned. ``missing`` is None where nobody needed to know. ``waived`` are
+    ids of pages, whether missing or not.
     """
 
     sighting: Sighting
     history: History
     facts: Facts
     verdict: Verdict
-    missing: tuple[Page, ...] | None
+    missing: Missing | None
     waived: frozenset[str] = frozenset()
 
     def report(self) -> VolumeReport:
@@ -68,7 +79,7 @@ class Assessment(NamedTuple):
 
     def _staged(self) -> int:
         if self.missing is not None:
-            return self.sighting.pages - len(pictures(self.missing))
+            return self.sighting.pages - self.missing.pictures
         return min(len(self.history.staged), self.sighting.pages)
 
 
@@ -160,8 +171,8 @@ class Assessor:
             taken_by = known.path if known else view.owner
         bound = head is not None and is_bound(history, view, head)
         waived = frozenset[str]() if bound else waived_pages(self._work, sighting.volume, history)
-        missing = None if bound else self._missing(sighting, history, waived)
-        failed = self._failed(history, missing, now)
+        lacking = None if bound else self._lacking(sighting, history, waived)
+        missing = None if lacking is None else _counted(lacking)
         existing = self._existing.get(sighting.subscription, "keep")
         facts = Facts(
             history=history,
@@ -176,8 +187,8 @@ class Assessor:
             moved_from=sighting.moved_from,
             shrunk=sighting.shrunk,
             pages=sighting.pages,
-            missing=None if missing is None else len(missing),
-            failed=failed,
+            missing=None if missing is None else missing.files,
+            failed=self._failed(history, lacking or (), now),
             leftovers=self._leftovers(history, inventory, sighting),
             sent_here=head is not None and (sighting.volume, head.seq) in self._sent_here,
             path=sighting.path,
@@ -202,7 +213,7 @@ class Assessor:
         renamed = history.standing.renamed == key_digest
         return renamed and inventory.former_book(history, key_digest) is not None
 
-    def _missing(self, sighting: Sighting, history: History, waived: frozenset[str]) -> tuple[Page, ...] | None:
+    def _lacking(self, sighting: Sighting, history: History, waived: frozenset[str]) -> tuple[Page, ...] | None:
         head = history.head
         pages = sighting.content
         if pages is None:
@@ -214,11 +225,11 @@ class Assessor:
                 return None  # the survey has noted it
         return tuple(page for page in pages if page.id not in history.staged and page.id not in waived)
 
-    def _failed(self, history: History, missing: Iterable[Page] | None, now: float) -> int:
-        if not history.failures or missing is None:
+    def _failed(self, history: History, lacking: Iterable[Page], now: float) -> int:
+        if not history.failures:
             return 0
         final = self.final_failures(history, now)
-        return sum(page.id in final for page in missing)
+        return sum(page.id in final for page in lacking)
 
     def final_failures(self, history: History, now: float) -> set[str]:
         """The pages that have failed for good since the last `retry`, by id."""
@@ -229,3 +240,7 @@ class Assessor:
             after=self._policy.give_up_after,
             since=history.standing.retried,
         )
+
+
+def _counted(pages: Sequence[Page]) -> Missing:
+    return Missing(len(pages), len(pictures(pages)), sum(page.size for page in pages))

@@ -7,6 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.core import comicinfo, crc32c, image_kind, keys, names, zip_layout
+from pagebind.core.manifest import pictures as pictures_of
 from pagebind.core.receipt import BoundPage
 from pagebind.core.wording import counted
 
@@ -117,10 +118,10 @@ def _kept(manifest: Manifest, own: Staged, work: Store) -> comicinfo.Kept | None
 
 
 def _notes(manifest: Manifest, pictures: Sequence[Staged]) -> str:
-    there = {one.page.id for one in pictures}
-    lacking = [page.name for page in manifest.pages if page.kind == "page" and page.id not in there]
-    if not lacking:
+    if len(pictures) == len(listed := pictures_of(manifest.pages)):
         return ""
+    there = {one.page.id for one in pictures}
+    lacking = [page.name for page in listed if page.id not in there]
     named = ", ".join(lacking[:_NAMED]) + (" ..." if len(lacking) > _NAMED else "")
     return f"Bound without {counted(len(lacking), 'page')} that could not be had: {named}"
 

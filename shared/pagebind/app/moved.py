@@ -47,20 +47,20 @@ def recognise(sightings: Mapping[str, Sighting], recorder: Recorder, work: Store
 def _tell_where(gone: Iterable[Sighting], listed: Iterable[Sighting], inventory: Inventory) -> None:
     """A volume whose book was handed on in an earlier run has moved."""
     owners = {
-        _book(history, mark): sighting.path
+        book_of(history, mark): sighting.path
         for sighting in listed
         for history in (inventory.history(sighting.volume),)
         for mark in history.receipts
     }
     for sighting in gone:
         history = inventory.history(sighting.volume)
-        path = owners.get(_book(history, history.receipt)) if history.receipt else None
+        path = owners.get(book_of(history, history.receipt)) if history.receipt else None
         if path is not None:
             sighting.seen, sighting.why = Seen.MOVED, f"moved to {path}"
 
 
-def _book(history: History, mark: ReceiptMark) -> tuple[str, str]:
-    """Which book a receipt is about: books under different keys may have one version, such as size and second."""
+def book_of(history: History, mark: ReceiptMark) -> tuple[str, str]:
+    """Which book a volume's receipt is about: several under different keys may have one version, if it is a time."""
     manifest = history.of_seq(mark.seq)
     return (mark.version_digest, manifest.key_digest if manifest else "")
 

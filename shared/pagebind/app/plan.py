@@ -73,13 +73,10 @@ def _seconds(to_fetch: Sequence[Assessment], rates: Rates) -> float | None:
 def _pages(assessment: Assessment) -> int:
     if assessment.sighting.to_ask is not None:
         return assessment.sighting.to_ask[0]
-    return assessment.sighting.pages if assessment.missing is None else len(assessment.missing)
+    return assessment.sighting.pages if assessment.missing is None else assessment.missing.files
 
 
 def _bytes(assessment: Assessment) -> int:
     if assessment.sighting.to_ask is not None:
         return assessment.sighting.to_ask[1]
-    missing = assessment.missing
-    if missing is None:
-        return assessment.sighting.size
-    return sum(page.size for page in missing)
+    return assessment.sighting.size if assessment.missing is None else assessment.missing.bytes

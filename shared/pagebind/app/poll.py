@@ -191,7 +191,7 @@ class Poll:
         if not self._policy.durable:
             return 0
         return sum(
-            len(a.missing or ()) - a.facts.failed
+            (a.missing.files if a.missing else 0) - a.facts.failed
             for a in assessments
             if a.verdict.state is State.FETCHING and a.verdict.action is Action.NONE
         )
@@ -218,7 +218,7 @@ class Poll:
     def _send(self, assessment: Assessment, budget: _Budget) -> None:
         """Record the epoch first, then queue the pages: a crash in between costs a repetition, never a page."""
         sighting, history, head = assessment.sighting, assessment.history, assessment.history.head
-        expected = sighting.pages if assessment.missing is None else len(assessment.missing)
+        expected = sighting.pages if assessment.missing is None else assessment.missing.files
         if head is None or not budget.admits(expected):
             return
         pages = self._pages(sighting)
