@@ -215,6 +215,9 @@ def test_what_a_program_gets_and_that_it_lasts(world: World, case: Case) -> None
         assert (run.status, run.fetched, run.keys("bound")) == (0, 0, [])
         assert world.books() == books
         check_status(world, case)
+    verified = command(world, "verify", "--read", "--json")
+    assert verified.status == 0
+    assert sorted(book["key"] for book in verified.document["books"]) == sorted(books)
 
 
 @each

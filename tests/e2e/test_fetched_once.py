@@ -145,4 +145,7 @@ def test_books_of_a_series_folder_that_was_renamed_can_be_renamed_too(world: Wor
         assert world.server.count("file") == asked
         result = run(world)
         assert (result.status, result.document["held"]) == (0, [])
+    verified = end(begin(world, "verify", "--json"))
+    assert [book["key"] for book in verified.document["books"] if book["ok"]] == ["New/Vol 1.cbz", "New/Vol 2.cbz"]
+    assert verified.status == 0
     oracle.check_book(world.library / "New/Vol 1.cbz", oracle.pages_of(world.comics / "New/Vol 1"))
