@@ -106,6 +106,13 @@ def test_a_glob_over_several(bound: Home) -> None:
     assert bound.books() == ["A/Vol 1.cbz", "B/Vol 1.cbz", "C/Vol 1.cbz"]
 
 
+def test_all_books_deleted_and_made_again(bound: Home) -> None:
+    assert bound.call("forget", "*", "--delete-book", "--quiet").status == 0
+    assert bound.books() == []
+    assert bound.call("retry", "*", "--quiet").status == 0
+    assert bound.books() == ["A/Vol 1.cbz", "B/Vol 1.cbz"]
+
+
 def test_retry_without_a_name_leaves_what_was_forgotten(bound: Home) -> None:
     bound.call("forget", A)
     answer = bound.call("retry", "--json")
