@@ -16,6 +16,7 @@ from pagebind.cli.documents import EMPTY
 from pagebind.cli.main import pagebind
 from pagebind.config import SETTINGS
 from pagebind.core import keys, layout, naming, planner
+from pagebind.core.layout_pattern import parse_layout
 from pagebind.core.planner import Action, Problem, State
 from pagebind.core.watch import Watch
 from pagebind.errors import PagebindError
@@ -81,7 +82,7 @@ def test_the_layouts_of_the_readme_become_the_books_that_it_names() -> None:
     table = rows(section(README, "## Folders to books"), "layout")
     assert len(table) > 2
     for pattern, library, folders, book in table:
-        watch = Watch("/comics", coded(library)[0], layout=layout.parse_layout(coded(pattern)[0]))
+        watch = Watch("/comics", coded(library)[0], layout=parse_layout(coded(pattern)[0]))
         for folder in coded(folders):
             placed = watch.layout.place(watch.path, folder)
             assert placed, folder

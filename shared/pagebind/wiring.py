@@ -9,7 +9,7 @@ from pagebind.adapters.clock import SystemClock
 from pagebind.adapters.secrets import LocalSecrets
 from pagebind.adapters.stores.folder import FolderStore
 from pagebind.core.keys import digest
-from pagebind.core.layout import parse_layout
+from pagebind.core.layout import AUTO
 from pagebind.core.planner import Policy
 from pagebind.core.watch import Watch
 from pagebind.errors import StoreUnavailable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pagebind.app.plan import Rates
     from pagebind.app.poll import Poll
     from pagebind.config import Settings, SourceSettings, Subscription
+    from pagebind.core.layout import Layout
     from pagebind.ports.dispatch import Dispatch
     from pagebind.ports.secrets import Secrets
     from pagebind.ports.source import Source
@@ -150,7 +151,7 @@ def watch(settings: Settings, subscription: Subscription, secrets: Secrets) -> W
         (lambda path, is_dir: subscription.excluded(path, is_dir=is_dir)) if subscription.exclude.lines else None,
         (lambda: secrets.get(reference)) if reference is not None else str,
         settings.headers_for(subscription),
-        parse_layout(subscription.layout),
+        _layout(subscription.layout),
         archives=subscription.archives,
         existing=subscription.existing,
         hash_check=subscription.hash,
@@ -162,6 +163,14 @@ def watch(settings: Settings, subscription: Subscription, secrets: Secrets) -> W
         direction=subscription.reading_direction or "",
         reader=subscription.reader or "",
     )
+
+
+def _layout(text: str) -> Layout:
+    if text == "auto":
+        return AUTO
+    from pagebind.core.layout_pattern import parse_layout
+
+    return parse_layout(text)
 
 
 def source(settings: Settings, secrets: Secrets, clock: SystemClock) -> Source:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.memory_source import picture
 
 from pagebind.core import keys
-from pagebind.core.layout import parse_layout
+from pagebind.core.layout_pattern import parse_layout
 from pagebind.core.planner import Action, State
 from pagebind.core.watch import Watch
 from pagebind.errors import ListingFailed

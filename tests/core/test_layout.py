@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pagebind.core import layout
 from pagebind.core.layout import Placed
+from pagebind.core.layout_pattern import parse_layout
 from pagebind.core.library_key import library_key
 from pagebind.core.model import Item
 
@@ -102,19 +103,19 @@ def test_auto_places_every_folder(folder: str, placed: Placed) -> None:
     ],
 )
 def test_patterns_place_what_fits(pattern: str, folder: str, placed: Placed | None) -> None:
-    assert layout.parse_layout(pattern).place("/c", folder) == placed
+    assert parse_layout(pattern).place("/c", folder) == placed
 
 
 def test_patterns_know_the_root_of_the_server() -> None:
-    merging = layout.parse_layout("{volume}/{chapter}")
+    merging = parse_layout("{volume}/{chapter}")
 
     assert merging.place("/", "/V/1") == Placed("/V", "V", "V", parent="root")
     assert merging.merges
-    assert not layout.parse_layout("{series}/{chapter}").merges
+    assert not parse_layout("{series}/{chapter}").merges
 
 
 def test_auto_is_a_pattern_too() -> None:
-    assert layout.parse_layout("auto") is layout.AUTO
+    assert parse_layout("auto") is layout.AUTO
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_auto_is_a_pattern_too() -> None:
 )
 def test_patterns_that_mean_nothing_are_refused_in_one_line(pattern: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
-        layout.parse_layout(pattern)
+        parse_layout(pattern)
 
     assert "\n" not in str(caught.value)
 
@@ -148,12 +149,12 @@ def test_patterns_that_mean_nothing_are_refused_in_one_line(pattern: str, reason
 def test_any_name_is_placed_or_not(name: str, field: str) -> None:
     pattern = f"a{field}b {{volume}}c{{_}}d/{{chapter}}"
     for folder in (name, f"a{name}b 1c{name}d"):
-        layout.parse_layout(pattern).place("/c", f"/c/{folder}/1")
+        parse_layout(pattern).place("/c", f"/c/{folder}/1")
 
 
 def test_long_names_take_no_time() -> None:
     """Cubic time would be minutes here."""
-    pattern = layout.parse_layout("{_}a{series}a{_}a{volume}a{_}b")
+    pattern = parse_layout("{_}a{series}a{_}a{volume}a{_}b")
     began = time.process_time()
 
     assert pattern.place("/c", "/c/" + "a" * 1024) is None

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pagebind.core.layout import Placed, parse_layout
+from pagebind.core.layout import Placed
+from pagebind.core.layout_pattern import parse_layout
 from pagebind.core.library_key import PART_BYTES
 from pagebind.core.model import About
 from pagebind.core.naming import call, without

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pagebind.core.layout import parse_layout
+from pagebind.core.layout_pattern import parse_layout
 from pagebind.core.naming import call
 from pagebind.core.watch import Watch
 

@@ -303,7 +303,7 @@ def layout(value: object, place: Place) -> str:
     if not isinstance(value, str) or not is_one_line(value) or "{" not in value:
         raise place.unfit(value, '"auto" or a pattern such as "{series}/{volume}"')
     # Here, not above: most configurations do without.
-    from pagebind.core.layout import FIELDS, parse_layout
+    from pagebind.core.layout_pattern import FIELDS, parse_layout
 
     _refuse_unknown_fields(value, FIELDS, place)
     try:
