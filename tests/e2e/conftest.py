@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.world import World
 
+from pagebind.adapters.dispatch.local import LocalDispatch
 from pagebind.demo.drives import LocalDrive
 from pagebind.demo.server import DemoServer
 
@@ -26,3 +27,11 @@ def drive(tmp_path: Path) -> LocalDrive:
 def world(tmp_path: Path, drive: LocalDrive) -> Iterator[World]:
     with DemoServer({"/comics": drive}) as server:
         yield World(tmp_path, server)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in this process try a page that failed again at once."""
+    defaults = LocalDispatch.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "backoff", 0.0)

@@ -80,7 +80,7 @@ def drive(tmp_path: Path) -> MeteredDrive:
 
 
 @pytest.fixture
-def world(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(world: World, monkeypatch: pytest.MonkeyPatch, impatient: None) -> Iterator[World]:
     monkeypatch.setenv("TOKEN", world.server.token)
     world.values["subscription.archives"] = "copy"
     yield world
@@ -117,12 +117,13 @@ def test_archives_are_copied_byte_for_byte_under_their_suffixes(world: World) ->
 
 
 def test_an_archive_stands_for_the_folder_of_its_name(world: World) -> None:
-    world.write("Series/Vol 1.cbz", zipped())
+    whole = zipped()
+    world.write("Series/Vol 1.cbz", whole)
     world.volume("Series/Vol 1")
 
     result = run(world)
 
-    assert (result.status, world.books()) == (0, {KEY: zipped()})
+    assert (result.status, world.books()) == (0, {KEY: whole})
     (ignored,) = result.document["waiting"]
     assert (ignored["state"], ignored["path"]) == ("ignored", "/comics/Series/Vol 1")
     assert "shadowed" in ignored["reason"]
@@ -183,7 +184,7 @@ def test_cut_archives_on_the_server_are_never_published(world: World) -> None:
     assert {line.strip() for line in status.out.splitlines()} >= {
         problem.removeprefix("problem: ").partition(" (")[0] for problem in problems
     }
-    again = run(world)
+    again = world.run()
     assert (again.status, again.codes) == (3, {"page_failed"})
     assert {problem["path"] for problem in again.document["problems"]} == paths
     assert sorted(again.keys("up_to_date")) == [KEY, "Series/Vol 2.cbz"]
@@ -191,5 +192,5 @@ def test_cut_archives_on_the_server_are_never_published(world: World) -> None:
 
     for suffix, kind in cut.items():
         world.write(f"Cut/{kind}.{suffix}", WHOLE[kind])
-    assert run(world).status == 0
+    assert world.run().status == 0
     assert len(world.books()) == len(cut) + 2

@@ -23,7 +23,7 @@ SCHEMA = xmlschema.XMLSchema(COMICINFO_SCHEMA)
 
 
 @pytest.fixture
-def world(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(world: World, monkeypatch: pytest.MonkeyPatch, impatient: None) -> World:
     monkeypatch.setenv("TOKEN", world.server.token)
     world.values |= {
         "subscription.layout": "{series}/{volume}/{chapter}",

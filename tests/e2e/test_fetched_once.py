@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.app.test_adopt import gallery_dl
-from tests.cli.command import end
+from tests.cli.command import call, end
 from tests.e2e.processes import begin, run
 from tests.support import oracle, readers
 
@@ -72,12 +72,12 @@ def test_a_series_folder_that_was_renamed_costs_no_page(world: World) -> None:
 
 def test_a_volume_that_moved_grows_where_its_book_is(world: World) -> None:
     world.volume(FOLDER, [f"{number}.png" for number in range(1, 10)])
-    run(world)
+    world.run()
     world.comics.joinpath(FOLDER).rename(world.comics / "Series/First")
-    run(world)
+    world.run()
     world.write("Series/First/10.png")
 
-    assert run(world).keys("bound") == [KEY]
+    assert world.run().keys("bound") == [KEY]
 
     assert world.server.count("file") == 10
     assert list(world.books()) == [KEY]
@@ -127,15 +127,18 @@ def test_books_of_gallery_dl_are_adopted_without_a_download(world: World) -> Non
     assert left == {key: book for key, book in books.items() if key in left}
 
 
-def test_books_of_a_series_folder_that_was_renamed_can_be_renamed_too(world: World) -> None:
+def test_books_of_a_series_folder_that_was_renamed_can_be_renamed_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", world.server.token)
     for volume in ("Vol 1", "Vol 2"):
         world.volume(f"Old/{volume}")
-    run(world)
+    world.run()
     world.comics.joinpath("Old").rename(world.comics / "New")
-    run(world)
+    world.run()
     asked = world.server.count("file")
 
-    renamed = end(begin(world, "bind", "*", "--rename", "--json"))
+    renamed = call("bind", "--config", world.config(), "*", "--rename", "--json")
 
     assert renamed.status == 0
     decided = [(one["path"], one["kind"]) for one in renamed.document["decided"]]
@@ -143,9 +146,9 @@ def test_books_of_a_series_folder_that_was_renamed_can_be_renamed_too(world: Wor
     for _ in range(2):
         assert list(world.books()) == ["New/Vol 1.cbz", "New/Vol 2.cbz"]
         assert world.server.count("file") == asked
-        result = run(world)
+        result = world.run()
         assert (result.status, result.document["held"]) == (0, [])
-    verified = end(begin(world, "verify", "--json"))
+    verified = call("verify", "--config", world.config(), "--json")
     assert [book["key"] for book in verified.document["books"] if book["ok"]] == ["New/Vol 1.cbz", "New/Vol 2.cbz"]
     assert verified.status == 0
     oracle.check_book(world.library / "New/Vol 1.cbz", oracle.pages_of(world.comics / "New/Vol 1"))
