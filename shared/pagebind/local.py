@@ -202,13 +202,13 @@ class Runner:
             self._note(f"{task.volume}/{task.page}", problem_of(error))
             return
         with self._tally:
-            if fetched.outcome is Outcome.STAGED:
+            self.result.bytes_fetched += fetched.bytes
+            if fetched.outcome is Outcome.STAGED and task.kind != "info":
                 self.result.pages_fetched += 1
-                self.result.bytes_fetched += task.size
                 self._fetched[task.volume] += 1
             if fetched.error is not None:
                 self._failures[f"{task.volume}/{task.page}"] = problem_of(fetched.error)
-        self._parts.progress.fetched(task.size if fetched.outcome is Outcome.STAGED else 0)
+        self._parts.progress.fetched(fetched.bytes)
 
     def _handle_finalize(self, task: FinalizeTask) -> None:
         try:

@@ -229,14 +229,12 @@ def test_a_piece_too_many_is_removed(server: World) -> None:
     [
         (BODY[:-1], 900, "899 bytes came where 900 are listed"),
         (BODY + b"x", 900, "more than 900 bytes came"),
-        (BODY[:800], 800, "has no whole directory at its end"),
-        (BODY[:-1], 899, "has no whole directory at its end"),
         (b"<html>" + b"x" * 800, 806, "is no archive known here"),
         (b"{}", 2, "is no archive known here"),
         (b"", 0, "is empty"),
     ],
 )
-def test_what_is_no_whole_archive_never_gets_in(world: World, body: bytes, listed: int, says: str) -> None:
+def test_what_is_no_archive_never_gets_in(world: World, body: bytes, listed: int, says: str) -> None:
     world.source.add(PATH, body)
 
     with pytest.raises(PageWrong, match=says) as raised:
@@ -244,6 +242,29 @@ def test_what_is_no_whole_archive_never_gets_in(world: World, body: bytes, liste
 
     assert raised.value.fix
     assert staging(world) == []
+
+
+@pytest.mark.parametrize("size", [800, 899])
+def test_a_cut_archive_never_gets_in_and_is_asked_for_once(world: World, size: int) -> None:
+    world.source.add(PATH, BODY[:size])
+    task = replace(TASK, size=size)
+
+    first = world.fetch(task, last_attempt=False)
+    again = world.fetch(replace(task, epoch=2), last_attempt=False)
+
+    assert (first.outcome, again.outcome) == (Outcome.FAILED, Outcome.FAILED)
+    assert "has no whole directory at its end" in str(first.error)
+    assert world.source.downloads[PATH] == 1
+    assert world.folders.head(keys.entry_key(task.volume, task.page)) is None
+
+
+def test_a_cut_archive_is_asked_for_again_once_that_is_decided(world: World) -> None:
+    world.source.add(PATH, BODY[:899])
+    world.fetch(replace(TASK, size=899))
+
+    world.fetch(replace(TASK, size=899, anew=True))
+
+    assert world.source.downloads[PATH] == 2
 
 
 def test_the_next_try_after_a_wrong_body_begins_anew(server: World) -> None:

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from pagebind.app.inventory import Inventory, load_manifest, waived_pages
+from pagebind.app.inventory import Inventory, is_waived, load_manifest, waived_contents
 from pagebind.app.report import VolumeReport
-from pagebind.core import decisions, keys
+from pagebind.core import decisions, keys, receipt
 from pagebind.core.history import History, final_failures
 from pagebind.core.keys import FailureMark
 from pagebind.core.manifest import pictures
@@ -19,11 +19,17 @@ from pagebind.core.shelf import Shelf, ShelfView, is_bound, may_be_adopted
 from pagebind.errors import KeyMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pagebind.app.sighting import Sighting
     from pagebind.core.manifest import Page
+    from pagebind.core.reuse import Content
     from pagebind.ports.store import Store
+
+
+_CLAIMS = {Shelf.OURS: 0, Shelf.CHANGED: 1, Shelf.REMOVED: 1}
+_NO_CLAIM = 2
+"""How good a volume's claim to its key is: the lower the better."""
 
 
 class Missing(NamedTuple):
@@ -41,7 +47,7 @@ class Assessment(NamedTuple):
     """A volume with its facts and what follows from them.
 
     ``history`` includes a listing that is only planned. ``missing`` is None where nobody needed to know. ``waived`` are
-    ids of pages, whether missing or not.
+    files that the book may go without, whether missing or not.
     """
 
     sighting: Sighting
@@ -49,7 +55,7 @@ class Assessment(NamedTuple):
     facts: Facts
     verdict: Verdict
     missing: Missing | None
-    waived: frozenset[str] = frozenset()
+    waived: frozenset[Content] = frozenset()
 
     def report(self) -> VolumeReport:
         """The volume as people see it."""
@@ -125,20 +131,21 @@ class Assessor:
         *,
         restricted: bool,
     ) -> dict[str, tuple[str, str]]:
-        """Whose each contested key is: the volume with a book there, else the one whose path sorts first."""
-        claims: defaultdict[str, list[tuple[bool, str, str]]] = defaultdict(list)
+        """Whose each contested key is: by whose book stands there, then by who had one there, then by path."""
+        claims: defaultdict[str, list[tuple[int, str, str]]] = defaultdict(list)
         for s in sightings.values():
             forgotten = inventory.history(s.volume).standing.forgotten
             if s.seen in (Seen.LISTED, Seen.UNKNOWN) and (not forgotten or views[s.volume].shelf is Shelf.OURS):
-                ours = views[s.volume].shelf in (Shelf.OURS, Shelf.CHANGED, Shelf.REMOVED)
-                claims[keys.library_digest(s.key)].append((not ours, s.path, s.volume))
+                claims[keys.library_digest(s.key)].append(
+                    (_CLAIMS.get(views[s.volume].shelf, _NO_CLAIM), s.path, s.volume)
+                )
         if restricted:
             self._claims_out_of_sight(claims, sightings, inventory)
         return {key: min(claim)[1:] for key, claim in claims.items() if len(claim) > 1}
 
     def _claims_out_of_sight(
         self,
-        claims: defaultdict[str, list[tuple[bool, str, str]]],
+        claims: defaultdict[str, list[tuple[int, str, str]]],
         sightings: Mapping[str, Sighting],
         inventory: Inventory,
     ) -> None:
@@ -147,7 +154,7 @@ class Assessor:
             if volume not in sightings and head is not None and head.key_digest in claims:
                 with suppress(KeyMissing):
                     path = load_manifest(self._work, volume, head).path
-                    claims[head.key_digest].append((not history.receipts, path, volume))
+                    claims[head.key_digest].append((0 if history.proofs else _NO_CLAIM, path, volume))
 
     def _assess(
         self,
@@ -165,13 +172,18 @@ class Assessor:
         taken_by = ""
         owner = owners.get(keys.library_digest(sighting.key))
         if owner is not None and owner[1] != sighting.volume:
-            view, taken_by = view._replace(shelf=Shelf.TAKEN), owner[0]
+            view, taken_by = view._replace(shelf=Shelf.TAKEN, version=""), owner[0]
         elif view.shelf is Shelf.TAKEN:
-            known = sightings.get(view.owner)
-            taken_by = known.path if known else view.owner
+            taken_by = self._path_of(view.owner, sightings)
+            if view.owner in sightings and sightings[view.owner].seen in (Seen.LISTED, Seen.UNKNOWN):
+                view = view._replace(version="")
         bound = head is not None and is_bound(history, view, head)
-        waived = frozenset[str]() if bound else waived_pages(self._work, sighting.volume, history)
+        waived = waived_contents(self._work, sighting.volume, history)
         lacking = None if bound else self._lacking(sighting, history, waived)
+        final = self._final_failures(history, now) if lacking and history.failures else set[str]()
+        without_info = any(page.kind == "info" and page.id in final for page in (lacking or ())[-1:])
+        if lacking and without_info:
+            lacking = lacking[:-1]
         missing = None if lacking is None else _counted(lacking)
         existing = self._existing.get(sighting.subscription, "keep")
         facts = Facts(
@@ -184,11 +196,14 @@ class Assessor:
             existing=existing,
             refusal=self._refusal(sighting.volume, history, view) if existing == "adopt" else "",
             taken_by=taken_by,
+            moved_to=self._path_of(history.standing.handed_to, sightings),
             moved_from=sighting.moved_from,
             shrunk=sighting.shrunk,
             pages=sighting.pages,
             missing=None if missing is None else missing.files,
-            failed=self._failed(history, lacking or (), now),
+            failed=sum(page.id in final for page in lacking or ()),
+            without_info=without_info,
+            waived=self._went_without(sighting.volume, history, view, waived) if bound and waived else 0,
             leftovers=self._leftovers(history, inventory, sighting),
             sent_here=head is not None and (sighting.volume, head.seq) in self._sent_here,
             path=sighting.path,
@@ -206,6 +221,11 @@ class Assessor:
         except (KeyMissing, ValueError, KeyError, TypeError):
             return "it does not hold the listed pages"
 
+    @staticmethod
+    def _path_of(volume: str, sightings: Mapping[str, Sighting]) -> str:
+        known = sightings.get(volume)
+        return known.path if known else volume
+
     def _leftovers(self, history: History, inventory: Inventory, sighting: Sighting) -> bool:
         if not self._policy.keep_pages and (history.staged or history.debris):
             return True
@@ -213,7 +233,7 @@ class Assessor:
         renamed = history.standing.renamed == key_digest
         return renamed and inventory.former_book(history, key_digest) is not None
 
-    def _lacking(self, sighting: Sighting, history: History, waived: frozenset[str]) -> tuple[Page, ...] | None:
+    def _lacking(self, sighting: Sighting, history: History, waived: frozenset[Content]) -> tuple[Page, ...] | None:
         head = history.head
         pages = sighting.content
         if pages is None:
@@ -223,15 +243,21 @@ class Assessor:
                 pages = load_manifest(self._work, sighting.volume, head).pages
             except KeyMissing:
                 return None  # the survey has noted it
-        return tuple(page for page in pages if page.id not in history.staged and page.id not in waived)
+        return tuple(page for page in pages if page.id not in history.staged and not is_waived(page, waived))
 
-    def _failed(self, history: History, lacking: Iterable[Page], now: float) -> int:
-        if not history.failures:
+    def _went_without(self, volume: str, history: History, view: ShelfView, waived: frozenset[Content]) -> int:
+        """How many of the listed pages the book does not hold; asked only of volumes with waivers."""
+        head = history.head
+        mark = next((m for m in history.proofs if m.version_digest == view.version and m.seq == view.seq), None)
+        try:
+            listed = load_manifest(self._work, volume, head).pages if head else ()
+            bound = receipt.load(self._work.get(keys.receipt_key(volume, mark))).pages if mark else ()
+        except (KeyMissing, ValueError):
             return 0
-        final = self.final_failures(history, now)
-        return sum(page.id in final for page in lacking)
+        held = {row.page for row in bound}
+        return sum(is_waived(page, waived) and page.id not in held for page in listed)
 
-    def final_failures(self, history: History, now: float) -> set[str]:
+    def _final_failures(self, history: History, now: float) -> set[str]:
         """The pages that have failed for good since the last `retry`, by id."""
         return final_failures(
             history.failures,

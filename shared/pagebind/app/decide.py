@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app import inventory as inventories
-from pagebind.app.inventory import load_manifest, look_at_shelf, waived_pages
+from pagebind.app.inventory import is_waived, load_manifest, look_at_shelf, waived_contents
 from pagebind.app.recorder import Recorder
 from pagebind.app.shrink import lost_pages
 from pagebind.app.sighting import called_at, remembered
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pagebind.core.history import History
-    from pagebind.core.manifest import Manifest
+    from pagebind.core.manifest import Manifest, Page
     from pagebind.core.planner import Policy
     from pagebind.core.watch import Watch
     from pagebind.ports.clock import Clock
@@ -38,7 +38,6 @@ _TRIES = 8
 _SHELF = {
     Shelf.FREE: "nothing stands under its key",
     Shelf.OURS: "its book is ours already",
-    Shelf.TAKEN: "its key is another volume's: rename one of the two folders, or `--rename` one of the two",
 }
 
 
@@ -92,12 +91,18 @@ class Decide:
         """
 
         def about(case: _Case) -> tuple[str, Decision]:
-            pages = self._lost_for_good(case)
+            lost, left = self._lost_for_good(case)
+            pages = tuple((page.name, page.size, page.mark) for page in lost)
             if not pages:
                 raise UsageError(
                     f"{case.manifest.path}: no page has failed for good",
                     fix=f"a page is given up after {self._policy.give_up_epochs} failed rounds"
                     f" and {self._policy.give_up_after / 3600:g} hours (see [bind])",
+                )
+            if not left:
+                raise UsageError(
+                    f"{case.manifest.path}: nothing would be left without what is missing",
+                    fix="`pagebind forget` leaves it alone",
                 )
             return "", Decision(Kind.WITHOUT_MISSING, case.manifest.path, pages)
 
@@ -172,6 +177,7 @@ class Decide:
         for _ in range(_TRIES):
             case = self._case(volume)
             subject, decision = about(case)
+            _refuse_what_is_over(case, decision.kind)
             mark = DecisionMark(case.history.standing.newest + 1, decision.kind, subject)
             try:
                 self._work.put(keys.decision_key(volume, mark), decisions.dump(decision), condition=ABSENT)
@@ -199,7 +205,8 @@ class Decide:
         books = (info for info in self._library.list() if keys.library_digest(info.key) in former)
         return any(history.receipt_for(info.version) for info in books)
 
-    def _lost_for_good(self, case: _Case) -> tuple[tuple[str, str], ...]:
+    def _lost_for_good(self, case: _Case) -> tuple[list[Page], bool]:
+        """The files that have failed for good, and whether a book without them, and what is waived, has any page."""
         history, manifest = case.history, case.manifest
         final = final_failures(
             history.failures,
@@ -208,12 +215,10 @@ class Decide:
             after=self._policy.give_up_after,
             since=history.standing.retried,
         )
-        waived = waived_pages(self._work, manifest.volume, history)
-        return tuple(
-            (page.id, page.name)
-            for page in manifest.pages
-            if page.id in final and page.id not in history.staged and page.id not in waived
-        )
+        waived = waived_contents(self._work, manifest.volume, history)
+        wanted = [page for page in manifest.pages if not is_waived(page, waived)]
+        lost = [page for page in wanted if page.id in final and page.id not in history.staged]
+        return lost, any(page.kind != "info" and page not in lost for page in wanted)
 
     def _shrunk(self, case: _Case, watch: Watch) -> tuple[str, ...]:
         inventory = inventories.Inventory({case.manifest.volume: case.history}, {})
@@ -222,12 +227,23 @@ class Decide:
         return lost_pages(sighting, watch, case.manifest.pages, case.view, recorder, self._clock.now())
 
 
+def _refuse_what_is_over(case: _Case, kind: str) -> None:
+    standing, path = case.history.standing, case.manifest.path
+    if standing.forgotten and kind not in (Kind.RETRY, Kind.FORGET):
+        raise UsageError(f"{path} is forgotten", fix="`pagebind retry` takes it back first")
+    if standing.handed_on and not case.history.proofs and case.view.shelf is Shelf.TAKEN:
+        raise UsageError(
+            f"{path} has moved: its book belongs to another volume now",
+            fix="`pagebind status` says to which; decide about that one",
+        )
+
+
 def _retriable(case: _Case) -> bool:
     history, standing = case.history, case.history.standing
     head = history.head
     unfinished = head is not None and bool(history.epochs(head)) and not is_bound(history, case.view, head)
     failed = any(mark.created > standing.retried for mark in history.failures)
-    return unfinished or failed or standing.forgotten or bool(standing.waivers)
+    return unfinished or failed or bool(standing.forgotten) or bool(standing.waivers)
 
 
 def retriable(history: History) -> bool:

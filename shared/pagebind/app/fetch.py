@@ -17,7 +17,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from pagebind.app.fetch_archive import ArchiveFetch
+from pagebind.app.fetch_archive import ArchiveCut, ArchiveFetch
 from pagebind.app.fetch_body import Body, HashDiffersError, check_content, check_hash, check_size, facts_of, name_of
 from pagebind.app.fetch_held import NotHeldError, copy_of
 from pagebind.core import comicinfo, keys
@@ -53,10 +53,11 @@ class Outcome(StrEnum):
 
 
 class Fetched(NamedTuple):
-    """How a fetch ended; ``error`` says why a page failed."""
+    """How a fetch ended; ``error`` says why a page failed, ``bytes`` how much came from the server and was staged."""
 
     outcome: Outcome
     error: PageFailed | None = None
+    bytes: int = 0
 
 
 class Fetch:
@@ -97,14 +98,14 @@ class Fetch:
         if repetition and self._work.head(keys.entry_key(task.volume, task.page)) is not None:
             return Fetched(Outcome.DUPLICATE)
         try:
-            outcome = self._stage(task)
+            staged = self._stage(task)
         except (PageFailed, ServerUnreachable) as error:
-            if not last_attempt:
+            if not last_attempt and not isinstance(error, ArchiveCut):  # asking again in a moment is no use
                 raise
             return self._give_up(task, error)
         log.info(
             "page %s",
-            outcome.value,
+            staged.outcome.value,
             extra={
                 "volume": task.volume,
                 "seq": task.seq,
@@ -113,16 +114,19 @@ class Fetch:
                 "seconds": round(time.perf_counter() - begun, 3),
             },
         )
-        return Fetched(outcome)
+        return staged
 
-    def _stage(self, task: FetchTask) -> Outcome:
+    def _stage(self, task: FetchTask) -> Fetched:
         if task.held is not None and (outcome := self._copy(task, task.held)) is not None:
-            return outcome
+            return Fetched(outcome)
         watch = self._watches.get(task.subscription)
         hash_check = watch.hash_check if watch else "warn"
         hashes = {} if hash_check == "off" else task.hashes
-        stage = self._stage_archive if task.kind == "archive" else self._stage_page
-        return Outcome.STAGED if stage(task, hashes, strict=hash_check == "strict") else Outcome.DUPLICATE
+        strict = hash_check == "strict"
+        if task.kind == "archive":
+            return self._stage_archive(task, hashes, strict=strict)
+        staged = self._stage_page(task, hashes, strict=strict)
+        return Fetched(Outcome.STAGED, bytes=task.size) if staged else Fetched(Outcome.DUPLICATE)
 
     def _copy(self, task: FetchTask, held: Held) -> Outcome | None:
         """Take the bytes from where they stand; None where they do not (any more)."""
@@ -134,10 +138,12 @@ class Fetch:
             return None
         return Outcome.COPIED if staged else Outcome.DUPLICATE
 
-    def _stage_archive(self, task: FetchTask, hashes: Mapping[str, str], *, strict: bool) -> bool:
-        return ArchiveFetch(
+    def _stage_archive(self, task: FetchTask, hashes: Mapping[str, str], *, strict: bool) -> Fetched:
+        archive = ArchiveFetch(
             task, self._work, self._download, self._extend, piece_size=MEMORY, hashes=hashes, strict=strict
-        ).stage()
+        )
+        outcome = Outcome.STAGED if archive.stage() else Outcome.DUPLICATE
+        return Fetched(outcome, bytes=archive.received)
 
     def _stage_page(self, task: FetchTask, hashes: Mapping[str, str], *, strict: bool) -> bool:
         if task.kind == "info" and task.size > comicinfo.LARGEST:

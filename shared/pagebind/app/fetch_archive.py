@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class ArchiveCut(PageWrong):
+    """As many bytes came as are listed, they begin like an archive, and they are not the whole of it."""
+
+
 class ArchiveFetch:
     """One archive on its way.
 
@@ -41,6 +45,9 @@ class ArchiveFetch:
         piece_size: bytes of a piece; the last one may be smaller.
         hashes: what it is held against.
         strict: see `check_hash`.
+
+    Attributes:
+        received: bytes that came from the server.
     """
 
     def __init__(
@@ -64,6 +71,7 @@ class ArchiveFetch:
         self._entry_key = keys.entry_key(task.volume, task.page)
         self._parts: list[StoredPart] = []
         self._sums = Sums(hashes)
+        self.received = 0
 
     def stage(self) -> bool:
         """Stage the archive; False if it was staged already.
@@ -71,11 +79,15 @@ class ArchiveFetch:
         Raises:
             PageFailed, ServerUnreachable, StoreError: pieces that are good stay for the next time.
         """
+        if self._task.anew:
+            self._drop()
         for again in (True, False):
             try:
                 return self._stage(again=again)
             except HashDiffersError:
                 self._drop()
+            except ArchiveCut:
+                raise  # that is what the server has: its gigabytes need not come again in each run
             except PageWrong:
                 self._drop()
                 raise
@@ -155,6 +167,7 @@ class ArchiveFetch:
         waiting = bytearray()
         with closing(self._chunks()) as chunks:
             for chunk in chunks:
+                self.received += len(chunk)
                 waiting += chunk
                 while len(waiting) >= self._piece_size:
                     self._write(bytes(waiting[: self._piece_size]))
@@ -203,7 +216,8 @@ class ArchiveFetch:
     def _check(self, *, again: bool) -> None:
         reason = archive_kind.fault(self._sums.size, self._read)
         if reason is not None:
-            raise PageWrong(
+            cut = archive_kind.begins_like_one(self._read(0, archive_kind.HEAD))
+            raise (ArchiveCut if cut else PageWrong)(
                 f"{self._task.path} {reason}",
                 fix="put the whole archive on the server, or leave it out by `exclude`",
                 path=self._task.path,

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app import inventory as inventories
 from pagebind.app.book import Content, Staged, called, put_together
-from pagebind.app.inventory import load_manifest, look_at_shelf, waived_pages
+from pagebind.app.inventory import is_waived, load_manifest, look_at_shelf, waived_contents
 from pagebind.core import entry, keys, receipt, zip_layout
 from pagebind.core.keys import FailureMark, ReceiptMark
+from pagebind.core.manifest import pictures
 from pagebind.core.receipt import Receipt
-from pagebind.core.shelf import Shelf, ShelfView, may_be_adopted, may_go_over
+from pagebind.core.shelf import Shelf, ShelfView, is_condemned, may_be_adopted, may_go_over
 from pagebind.errors import ConditionFailed, KeyMissing, PartDamaged, StoreUnavailable
 from pagebind.ports.store import ABSENT, Condition, ObjectInfo, Store, StoredPart, Version
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pagebind.core.history import History
     from pagebind.core.keys import ManifestMark
     from pagebind.core.manifest import Manifest, Page
+    from pagebind.core.reuse import Content as FileContent
     from pagebind.ports.dispatch import FinalizeTask
 
 log = logging.getLogger(__name__)
@@ -75,7 +77,7 @@ class _World(NamedTuple):
     book: ObjectInfo | None
     former: ObjectInfo | None
     view: ShelfView
-    waived: frozenset[str]
+    waived: frozenset[FileContent]
 
 
 class Finalize:
@@ -119,14 +121,20 @@ class Finalize:
         aside = self._set_aside(world, task)
         if aside is not None:
             return aside
-        chosen = self._choose(world)
+        chosen = self._choose(world, without_info=task.without_info)
         if chosen is None:
             return self._settle_bound(world)
-        staged, missing, damaged = self._entries(chosen, world.waived)
+        return self._complete(world, chosen, without_info=task.without_info)
+
+    def _complete(self, world: _World, chosen: Manifest, *, without_info: bool) -> Finalized:
+        """Bind what was chosen, if every entry of it is there and good."""
+        staged, missing, damaged = self._entries(chosen, world.waived, without_info=without_info)
         if missing:
             return Finalized(Outcome.INCOMPLETE, chosen.key, missing=missing)
         if damaged:
             return self._discard(chosen, damaged)
+        if not any(one.page.kind != "info" for one in staged):
+            return Finalized(Outcome.HELD, chosen.key)  # everything is waived: a book needs a page
         return self._bind(world, chosen, staged)
 
     def _set_aside(self, world: _World, task: FinalizeTask) -> Finalized | None:
@@ -150,13 +158,13 @@ class Finalize:
         book = self._library.head(newest.key)
         former = self._former_book(volume, history, newest)
         view = look_at_shelf(volume, history, book, lambda _: book, elsewhere=former is not None)
-        return _World(history, newest, book, former, view, waived_pages(self._work, volume, history))
+        return _World(history, newest, book, former, view, waived_contents(self._work, volume, history))
 
     def _former_book(self, volume: str, history: History, newest: Manifest) -> ObjectInfo | None:
         """The volume's book under another key than that of its newest manifest, as a receipt names it."""
         if len({mark.key_digest for mark in history.manifests}) <= 1:
             return None
-        for mark in sorted(history.receipts, reverse=True):
+        for mark in sorted(history.proofs, reverse=True):
             with suppress(KeyMissing, ValueError):
                 bound = receipt.load(self._work.get(keys.receipt_key(volume, mark)))
                 standing = self._library.head(bound.key) if bound.key != newest.key else None
@@ -164,16 +172,10 @@ class Finalize:
                     return standing
         return None
 
-    def _choose(self, world: _World) -> Manifest | None:
-        """The newest sent manifest that is newer than the book, complete if there is a complete one.
-
-        The book is as new as the newest listing that it equals: nothing seen before that is published over it. It is
-        out of date, too, if a decision since changed what it should hold.
-        """
-        history, view, newest = world.history, world.view, world.newest
-        book_seq = max([view.seq or 0, *_seqs_of(history, view.revision)])
-        if view.decision < history.standing.shape:
-            book_seq -= 1
+    def _choose(self, world: _World, *, without_info: bool) -> Manifest | None:
+        """The newest sent manifest that is newer than the book, complete if there is a complete one."""
+        history, newest = world.history, world.newest
+        book_seq = _seq_of_book(history, world.view)
         first: Manifest | None = None
         for mark in _sent_manifests(history):
             if mark.seq <= book_seq:
@@ -181,13 +183,14 @@ class Finalize:
             if mark.key_digest != keys.library_digest(newest.key):
                 continue
             manifest = newest if mark.seq == newest.seq else load_manifest(self._work, newest.volume, mark)
-            if all(page.id in history.staged or page.id in world.waived for page in manifest.pages):
+            wanted = pictures(manifest.pages) if without_info else manifest.pages
+            if all(page.id in history.staged or is_waived(page, world.waived) for page in wanted):
                 return manifest
             first = first or manifest
         return first
 
     def _entries(
-        self, manifest: Manifest, waived: frozenset[str]
+        self, manifest: Manifest, waived: frozenset[FileContent], *, without_info: bool = False
     ) -> tuple[list[Staged], int, list[tuple[Page, ObjectInfo]]]:
         """The files whose entries hold what fetch recorded of them, how many are missing, and those that are damaged.
 
@@ -206,7 +209,9 @@ class Finalize:
                 damaged.append((page, info))
             else:
                 staged[page_id] = Staged(page, facts, StoredPart(info.key, info.version, info.size, facts.crc32c))
-        missing = sum(page_id not in waived for page_id in absent)
+        missing = sum(
+            not (is_waived(page, waived) or (without_info and page.kind == "info")) for page in absent.values()
+        )
         return [staged[page.id] for page in manifest.pages if page.id in staged], missing, damaged
 
     def _discard(self, manifest: Manifest, damaged: Sequence[tuple[Page, ObjectInfo]]) -> Finalized:
@@ -306,8 +311,10 @@ class Finalize:
 
     def _clear(self, bound: Manifest, world: _World) -> None:
         """Empty the volume's staging, unless a newer listing may still want some of it; remove a book that moved."""
-        former, renamed = world.former, world.history.standing.renamed
-        if former is not None and renamed == keys.library_digest(bound.key):
+        former, history = world.former, world.history
+        made_from = history.receipt_for(former.version) if former else None
+        renamed = history.standing.renamed == keys.library_digest(bound.key)
+        if former is not None and made_from is not None and renamed and made_from.seq <= bound.seq:
             with suppress(ConditionFailed):  # somebody changed it meanwhile: then it is theirs
                 self._library.delete(former.key, version=former.version)
         head = inventories.take_one(self._work, bound.volume).head
@@ -317,9 +324,9 @@ class Finalize:
             self._work.delete(info.key)
 
     def _forget(self, world: _World) -> Finalized:
-        """Leave the volume alone, and delete the very version of its book that was condemned."""
+        """Leave the volume alone, and delete its book if that was decided."""
         book, view = world.book, world.view
-        if book is not None and view.shelf is Shelf.OURS and view.version == world.history.standing.condemned:
+        if book is not None and is_condemned(world.history, view):
             self._library.delete(book.key, version=book.version)
             log.info("deleted", extra={"volume": world.newest.volume, "key": book.key})
         return Finalized(Outcome.NOTHING, world.newest.key)
@@ -351,6 +358,19 @@ def _sent_manifests(history: History) -> list[ManifestMark]:
     seqs = sorted({mark.seq for mark in history.sent}, reverse=True)
     marks = (history.of_seq(seq) for seq in seqs)
     return [mark for mark in marks if mark is not None and history.epochs(mark)]
+
+
+def _seq_of_book(history: History, view: ShelfView) -> int:
+    """The seq that a manifest must be above to become a book.
+
+    The book is as new as the newest listing that it equals: nothing seen before that is published over it. It is out of
+    date, too, if a decision since changed what it should hold. Where no book of ours stands, the newest one that was
+    made may be made again, and none older.
+    """
+    if view.shelf is not Shelf.OURS:
+        return history.receipt.seq - 1 if history.receipt else 0
+    seq = max([view.seq or 0, *_seqs_of(history, view.revision)])
+    return seq - 1 if view.decision < history.standing.shape else seq
 
 
 def _seqs_of(history: History, revision: str | None) -> Iterator[int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from pagebind.core import decisions, keys
 from pagebind.core import manifest as manifests
 from pagebind.core.history import History
+from pagebind.core.reuse import content_of
 from pagebind.core.shelf import Shelf, ShelfView
 from pagebind.errors import KeyMissing, StoreUnavailable
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pagebind.core.keys import ManifestMark
-    from pagebind.core.manifest import Manifest
+    from pagebind.core.manifest import Manifest, Page
+    from pagebind.core.reuse import Content
     from pagebind.ports.store import ObjectInfo, Store
 
 _Mark = TypeVar("_Mark")
@@ -149,22 +151,29 @@ def look_at_shelf(
         return ShelfView(Shelf.OURS, version, receipt.seq, revision, receipt.decision, receipt.created, receipted=True)
     described = book if book.metadata is not None else read(book.key)
     said = (described.metadata if described else None) or {}
-    if said.get("volume") == volume and said.get("seq", "").isdigit():
-        decision = int(said["decision"]) if said.get("decision", "").isdigit() else 0
+    decision = int(said["decision"]) if said.get("decision", "").isdigit() else 0
+    standing = history.standing
+    if said.get("volume") == volume and said.get("seq", "").isdigit() and decision >= standing.handed_on:
         return ShelfView(Shelf.OURS, version, int(said["seq"]), said.get("revision"), decision, book.created)
-    if history.receipts and not elsewhere:
+    if history.proofs and not elsewhere:
         return ShelfView(Shelf.CHANGED, version)
-    return ShelfView(Shelf.TAKEN if said.get("volume") else Shelf.FOREIGN, version, owner=said.get("volume", ""))
+    owner = standing.handed_to if said.get("volume") == volume else said.get("volume", "")
+    return ShelfView(Shelf.TAKEN if owner else Shelf.FOREIGN, version, owner=owner)
 
 
-def waived_pages(work: Store, volume: str, history: History) -> frozenset[str]:
-    """The pages that the volume's book may go without, by id; their decisions are read where there are any."""
-    waived: set[str] = set()
+def waived_contents(work: Store, volume: str, history: History) -> frozenset[Content]:
+    """The files that the volume's book may go without; their decisions are read where there are any."""
+    waived: set[Content] = set()
     for mark in history.standing.waivers:
         with suppress(KeyMissing, ValueError):  # a damaged decision waives nothing
             decision = decisions.load(work.get(keys.decision_key(volume, mark)))
-            waived.update(page for page, _ in decision.pages)
+            waived.update(content_of(*page) for page in decision.pages)
     return frozenset(waived)
+
+
+def is_waived(page: Page, waived: frozenset[Content]) -> bool:
+    """Whether a file is one of these, whatever it is called in the book."""
+    return bool(waived) and content_of(page.name, page.size, page.mark) in waived
 
 
 def load_manifest(work: Store, volume: str, mark: ManifestMark) -> Manifest:

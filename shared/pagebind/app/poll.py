@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app import inventory as inventories
 from pagebind.app.assess import Assessment, Assessor
-from pagebind.app.inventory import load_manifest
+from pagebind.app.inventory import is_waived, load_manifest
 from pagebind.app.report import problem_of, rfc3339
 from pagebind.app.sighting import Sighting, remembered
 from pagebind.app.survey import Survey, Surveyor
@@ -108,9 +108,9 @@ class Poll:
         self._ahead = policy.rate * _AHEAD * interval
         self._sent_here = sent_here if sent_here is not None else set()
         self._finalized: set[tuple[str, int | None, State]] = set()
-        self._existing = {watch.path: watch.existing for watch in watches}
-        self._renames = {watch.path for watch in watches if watch.fix_extensions}
-        self._assessor = Assessor(work, library, policy, self._existing, self._sent_here)
+        self._watches = {watch.path: watch for watch in watches}
+        existing = {watch.path: watch.existing for watch in watches}
+        self._assessor = Assessor(work, library, policy, existing, self._sent_here)
         self._surveyor = Surveyor(
             source,
             work,
@@ -211,8 +211,14 @@ class Poll:
     def _finalize_task(self, assessment: Assessment, epoch: int) -> FinalizeTask:
         sighting, head = assessment.sighting, assessment.history.head
         assert head is not None
+        watch = self._watches.get(sighting.subscription)
         return FinalizeTask(
-            sighting.volume, head.seq, epoch, existing=self._existing.get(sighting.subscription, "keep")
+            sighting.volume,
+            head.seq,
+            epoch,
+            existing=watch.existing if watch else "keep",
+            hash_check=watch.hash_check if watch else "warn",
+            without_info=assessment.facts.without_info,
         )
 
     def _send(self, assessment: Assessment, budget: _Budget) -> None:
@@ -233,7 +239,7 @@ class Poll:
             return  # another poll hands it out
         budget.take(expected)
         budget.tasks += 1
-        missing = [page for page in pages if page.id not in history.staged and page.id not in assessment.waived]
+        missing = [page for page in pages if page.id not in history.staged and not is_waived(page, assessment.waived)]
         held = self._held(sighting.volume, history, missing)
         log.info(
             "handed out", extra={"volume": sighting.volume, "seq": head.seq, "epoch": epoch, "pages": len(missing)}
@@ -242,13 +248,18 @@ class Poll:
         sighting.content = None
         alone = self._renamable(sighting, pages)
         for page in missing:
-            task = replace(_task(sighting, page, mark), held=held.get(page.id), rename=page.id in alone)
+            task = replace(
+                _task(sighting, page, mark),
+                held=held.get(page.id),
+                rename=page.id in alone,
+                anew=_is_anew(history, page),
+            )
             self._dispatch.fetch(task)
         self._dispatch.finalize(self._finalize_task(assessment, epoch), delay=len(missing) / self._policy.rate)
 
     def _held(self, volume: str, history: History, missing: Sequence[Page]) -> dict[str, Held]:
         """Where pages stand already; a volume that is new has none."""
-        if not (history.receipts or history.staged):
+        if not (history.proofs or history.staged):
             return {}
         from pagebind.app.held import held_pages
 
@@ -256,7 +267,8 @@ class Poll:
 
     def _renamable(self, sighting: Sighting, pages: Sequence[Page]) -> set[str]:
         """Pages whose names in the book may get another suffix: no other page is called the same but for its own."""
-        if sighting.subscription not in self._renames:
+        watch = self._watches.get(sighting.subscription)
+        if watch is None or not watch.fix_extensions:
             return set()
         stems = Counter(page.book_name.rpartition(".")[0].lower() for page in pages)
         return {page.id for page in pages if stems[page.book_name.rpartition(".")[0].lower()] == 1}
@@ -269,6 +281,12 @@ class Poll:
         except (ListingFailed, ServerUnreachable) as error:
             self.survey.problems.append(problem_of(error))
             return None
+
+
+def _is_anew(history: History, page: Page) -> bool:
+    """Whether the page failed before the last `retry` and not since: then nothing of it that is here counts."""
+    failed = [mark.created for mark in history.failures if mark.page == page.id]
+    return bool(failed) and max(failed) <= history.standing.retried
 
 
 def _task(sighting: Sighting, page: Page, mark: SentMark) -> FetchTask:

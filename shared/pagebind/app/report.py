@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pagebind.core.planner import Action, Problem, State
+from pagebind.core.wording import counted
 
 if TYPE_CHECKING:
     from pagebind.errors import PagebindError
@@ -34,8 +35,8 @@ class VolumeReport(NamedTuple):
     def staged_text(self) -> str:
         """``12/200 pages``; a bound book's pages are all in it."""
         if self.state is State.BOUND:
-            return f"{self.pages} pages"
-        return f"{self.staged}/{self.pages} pages"
+            return counted(self.pages, "page")
+        return f"{self.staged}/{counted(self.pages, 'page')}"
 
     def document(self) -> dict[str, Any]:
         """As it stands in ``--json``."""

@@ -18,17 +18,19 @@ _SHOWN = 10
 
 
 class Named(NamedTuple):
-    """A volume by all its names: id, server path, key in the library."""
+    """A volume by all its names: id, server path, key in the library. ``moved``: the key is another's by now."""
 
     volume: str
     path: str
     key: str
+    moved: bool = False
 
 
 def volumes(word: str, known: Iterable[Named]) -> list[Named]:
     """The volumes that ``word`` names: a server path, a library key, an id, or a glob over paths and keys.
 
-    A word without a glob means one volume: a path or key exactly, else the end of one.
+    A word without a glob means one volume: a path or key exactly, else the end of one; of several, the one that has not
+    moved away.
 
     Raises:
         UsageError: none, or, without a glob, several.
@@ -42,6 +44,8 @@ def volumes(word: str, known: Iterable[Named]) -> list[Named]:
         found = [n for n in named if wanted in (n.path, n.key, n.volume)] or [
             n for n in named if any(name.endswith(f"/{wanted.strip('/')}") for name in (n.path, n.key))
         ]
+        if len(staying := [n for n in found if not n.moved]) == 1:
+            found = staying
         if len(found) > 1:
             listed = ", ".join(n.path for n in found[:_SHOWN]) + (" ..." if len(found) > _SHOWN else "")
             raise UsageError(

@@ -45,17 +45,17 @@ def _references(
 ) -> Iterator[Manifest]:
     """What a listing must not lack: the largest that stood within the last days, and the bound book.
 
-    Nothing from before a listing that the operator accepted counts.
+    Nothing from before a listing that the operator accepted counts, nor from before the book was handed on.
     """
     since = now - manifests.SHRINK_MEMORY
-    accepted = _accepted_seq(history, newest)
-    older = sorted((m for m in history.manifests if accepted <= m.seq < newest.seq), key=lambda mark: mark.seq)
+    first = _first_that_counts(history)
+    older = sorted((m for m in history.manifests if first <= m.seq < newest.seq), key=lambda mark: mark.seq)
     stood = [mark for mark, following in pairwise([*older, newest]) if following.created >= since]
     recent = [manifest for mark in stood if (manifest := recorder.recorded(volume, mark))]
     if recent:
         yield max(recent, key=lambda manifest: len(manifest.pages))
     bound = _bound(history, view)
-    book = recorder.recorded(volume, bound) if bound and accepted <= bound.seq < newest.seq else None
+    book = recorder.recorded(volume, bound) if bound and first <= bound.seq < newest.seq else None
     if book:
         yield book
 
@@ -67,7 +67,12 @@ def _bound(history: History, view: ShelfView) -> ManifestMark | None:
     return history.of_seq(seq) if seq is not None else None
 
 
-def _accepted_seq(history: History, newest: ManifestMark) -> int:
-    """The seq of the last listing whose loss of pages was accepted; 0 where there is none."""
-    accepted = history.standing.accepted
-    return max((mark.seq for mark in (*history.manifests, newest) if mark.revision == accepted), default=0)
+def _first_that_counts(history: History) -> int:
+    standing = history.standing
+    accepted = (
+        mark.seq
+        for mark in history.manifests
+        if mark.revision == standing.accepted and mark.created <= standing.accepted_at
+    )
+    handed_on = (mark.seq + 1 for mark in history.manifests if mark.created <= standing.handed_at)
+    return max((*accepted, *handed_on), default=0)

@@ -127,7 +127,7 @@ class Surveyor:
         return self._survey
 
     def _recognise_moved(self) -> None:
-        if any(s.seen is Seen.GONE for s in self._survey.sightings.values()):
+        if any(s.seen in (Seen.GONE, Seen.UNSUBSCRIBED) for s in self._survey.sightings.values()):
             from pagebind.app import moved
 
             moved.recognise(self._survey.sightings, self._recorder, self._work)
@@ -232,7 +232,7 @@ class Surveyor:
             return
         stem = item.name.rpartition(".")[0]
         folder = layout.join(found.path, stem)
-        if stem in found.contents.folders and self._inventory.history(keys.volume_id(folder)).receipts:
+        if stem in found.contents.folders and self._inventory.history(keys.volume_id(folder)).proofs:
             self._ignore(found.watch, path, f"shadowed: the folder {stem} is a book already")
             return
         if stem in found.contents.folders:
@@ -345,7 +345,7 @@ class Surveyor:
         view = self._inventory.view(sighting.volume, newest.key_digest, self._library.head)
         sighting.shrunk = lost_pages(sighting, folder.watch, pages, view, self._recorder, self._clock.now())
         self._retain(sighting, pages)
-        if not self._write and (history.receipts or history.staged):
+        if not self._write and (history.proofs or history.staged):
             sighting.to_ask = self._to_ask(sighting, history, pages)
         self._add(sighting)
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app import inventory as inventories
 from pagebind.app.inventory import load_manifest
-from pagebind.app.moved import book_of
 from pagebind.app.report import problem_of
 from pagebind.app.select import Named
 from pagebind.core import keys, receipt
@@ -34,23 +32,6 @@ class Checked(NamedTuple):
     problem: Problem | None
 
 
-class _Holder(NamedTuple):
-    """A volume with a receipt for a book; ``left``: it has a newer book by now."""
-
-    left: bool
-    created: float
-    volume: str
-
-
-def _handed_on(inventory: Inventory) -> set[str]:
-    """Volumes that moved: the book of their newest receipt belongs to another, which wrote its receipt later."""
-    holders: defaultdict[tuple[str, str], list[_Holder]] = defaultdict(list)
-    for volume, history in inventory.volumes.items():
-        for mark in history.receipts:
-            holders[book_of(history, mark)].append(_Holder(mark != history.receipt, mark.created, volume))
-    return {one.volume for held in holders.values() for one in held if not one.left and one != max(held)}
-
-
 class Verify:
     """The use case. ``read``: read every byte back; without it, what the store has recorded is compared."""
 
@@ -63,12 +44,11 @@ class Verify:
     def books(self) -> tuple[Inventory, dict[str, Named]]:
         """All volumes that should have a book, by id. What is damaged in work is added to ``damaged``."""
         inventory = inventories.take(self._work, self._library)
-        handed_on = _handed_on(inventory)
         named = {}
         for volume, history in inventory.volumes.items():
             head, newest = history.head, history.receipt
             deleted = newest is not None and newest.version_digest in history.standing.deleted
-            if newest is not None and head is not None and not deleted and volume not in handed_on:
+            if newest is not None and head is not None and not deleted:
                 try:
                     manifest = load_manifest(self._work, volume, head)
                 except KeyMissing as error:

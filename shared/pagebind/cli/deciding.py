@@ -11,11 +11,13 @@ from pagebind.app import inventory as inventories
 from pagebind.app import select
 from pagebind.app.decide import Decide, Decided
 from pagebind.app.inventory import load_manifest
+from pagebind.app.status import status
 from pagebind.app.walk import covering
 from pagebind.cli.run import run_with
 from pagebind.cli.text import printable
 from pagebind.core import layout
 from pagebind.core.decisions import Kind
+from pagebind.core.planner import State
 from pagebind.errors import KeyMissing, UsageError
 from pagebind.local import RunRequest
 
@@ -30,10 +32,14 @@ if TYPE_CHECKING:
 
 
 class Volume(NamedTuple):
-    """A volume that the command is about, with its subscription; None where no subscription covers it any more."""
+    """A volume that the command is about.
+
+    ``watch`` is its subscription, None where none covers it any more; ``moved``: another volume has its book by now.
+    """
 
     manifest: Manifest
     watch: Watch | None
+    moved: bool
 
     @property
     def demanded_watch(self) -> Watch:
@@ -92,6 +98,9 @@ def decide(
 def _known(parts: Parts) -> tuple[dict[str, Volume], Inventory]:
     """All volumes that have a manifest, by their ids."""
     inventory = inventories.take(parts.work, parts.library)
+    existing = {watch.path: watch.existing for watch in parts.watches}
+    told = status(parts.work, parts.library, parts.policy, parts.clock, existing).volumes
+    moved = {report.volume for report in told if report.state is State.MOVED}
     known = {}
     for volume, history in inventory.volumes.items():
         head = history.head
@@ -101,7 +110,7 @@ def _known(parts: Parts) -> tuple[dict[str, Volume], Inventory]:
             except KeyMissing as error:
                 click.echo(printable(f"problem: {error.message}"), err=True)
             else:
-                known[volume] = Volume(manifest, _subscription(parts.watches, manifest.path))
+                known[volume] = Volume(manifest, _subscription(parts.watches, manifest.path), volume in moved)
     return known, inventory
 
 
@@ -110,8 +119,16 @@ def _subscription(watches: Sequence[Watch], path: str) -> Watch | None:
 
 
 def _chosen(word: str, known: dict[str, Volume]) -> list[Volume]:
-    named = (select.Named(v.manifest.volume, v.manifest.path, v.manifest.key) for v in known.values())
+    named = (select.Named(v.manifest.volume, v.manifest.path, v.manifest.key, v.moved) for v in known.values())
     return [known[one.volume] for one in select.volumes(word, named)]
+
+
+def _refuse_moved(volume: Volume) -> None:
+    if volume.moved:
+        raise UsageError(
+            f"{volume.manifest.path} has moved: its book belongs to another volume now",
+            fix="`pagebind status` says to which; decide about that one",
+        )
 
 
 def _make(
@@ -122,6 +139,7 @@ def _make(
     refused: UsageError | None = None
     for volume in chosen:
         try:
+            _refuse_moved(volume)
             made += make(decider, volume)
         except UsageError as error:
             refused = refused or error

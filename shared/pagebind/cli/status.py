@@ -96,7 +96,7 @@ def _list(session: Session, volume: str | None) -> int:
     found = look(work, library, wiring.policy(settings), SystemClock(), wiring.existing(settings))
     shown = found.volumes
     if volume is not None:
-        named = select.volumes(volume, (select.Named(r.volume, r.path, r.key) for r in shown))
+        named = select.volumes(volume, (select.Named(r.volume, r.path, r.key, r.state is State.MOVED) for r in shown))
         chosen = {one.volume for one in named}
         shown = [report for report in shown if report.volume in chosen]
     held = [*found.damaged, *(report.problem for report in shown if report.problem)]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-_HEAD = 1024
+HEAD = 1024
 
 _ZIP_END = struct.Struct("<4s4H2IH")
 _ZIP64_END = struct.Struct("<4sQ2H2I4Q")
@@ -48,7 +48,7 @@ def fault(size: int, read: Callable[[int, int], bytes]) -> str | None:
         size: bytes of the file.
         read: gives as many bytes as its second argument says from the offset that is its first, fewer at the end.
     """
-    head = read(0, _HEAD)
+    head = read(0, HEAD)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
         return _zip_fault(size, read)
     if head.startswith(_RAR5):
@@ -60,6 +60,11 @@ def fault(size: int, read: Callable[[int, int], bytes]) -> str | None:
     if b"%PDF-" in head:
         return _pdf_fault(size, read)
     return "is empty" if not head else "is no archive known here"
+
+
+def begins_like_one(head: bytes) -> bool:
+    """Whether the first `HEAD` bytes of a file are those of an archive: if it is not whole, it was cut."""
+    return head.startswith((b"PK", b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c")) or b"%PDF-" in head
 
 
 # -- zip
@@ -216,6 +221,6 @@ def _7z_fault(size: int, head: bytes, read: Callable[[int, int], bytes]) -> str 
 
 def _pdf_fault(size: int, read: Callable[[int, int], bytes]) -> str | None:
     """The end of a linearized file's first page is an end too, but says 0."""
-    tail = read(max(0, size - _HEAD), _HEAD)
+    tail = read(max(0, size - HEAD), HEAD)
     said = list(_STARTXREF.finditer(tail))
     return None if said and 0 < int(said[-1][1]) < size else "has no whole end of a PDF"

@@ -31,7 +31,8 @@ class Kind(StrEnum):
     ``accept-shrink``     the listing is right although it lacks pages       its revision
     ``replace``           ours goes over the book that stands there          that version's digest, or `ABSENT`
     ``rename``            the book moves to the key of the settings          that key's digest
-    ``forget``            the volume is left alone, until a later decision   digest of the version to delete
+    ``forget``            the volume is left alone, until ``retry``          digest of the version to delete
+    ``moved``             by a poll: its book belongs to another volume now  that volume's id
     ====================  =================================================  ==================================
     """
 
@@ -41,6 +42,7 @@ class Kind(StrEnum):
     REPLACE = "replace"
     RENAME = "rename"
     FORGET = "forget"
+    MOVED = "moved"
 
 
 class Standing(NamedTuple):
@@ -53,12 +55,16 @@ class Standing(NamedTuple):
             it is out of date.
         waivers: the decisions that waive pages, in force.
         retried: failures up to this time are void.
-        forgotten: the volume is left alone.
+        forgotten: number of the decision by which the volume is left alone; 0: it is not.
         condemned: digest of the book's version that is to be deleted, or empty.
         deleted: digests of all versions that were ever condemned: nobody else removed them.
         accepted: revision that was accepted although it lacks pages, or empty.
+        accepted_at: when; a later listing of the same revision is another matter.
         replaced: versions that ours may go over, by digest; for `ABSENT` the decision's number counts.
         renamed: digest of the key that the book was last moved to, or empty.
+        handed_on: number of the decision since which its former book is another volume's; 0: it is not.
+        handed_at: when that was.
+        handed_to: that volume's id.
     """
 
     newest: int = 0
@@ -66,12 +72,16 @@ class Standing(NamedTuple):
     shape: int = 0
     waivers: tuple[DecisionMark, ...] = ()
     retried: float = -inf
-    forgotten: bool = False
+    forgotten: int = 0
     condemned: str = ""
     deleted: frozenset[str] = frozenset()
     accepted: str = ""
+    accepted_at: float = 0.0
     replaced: tuple[tuple[str, int], ...] = ()
     renamed: str = ""
+    handed_on: int = 0
+    handed_at: float = 0.0
+    handed_to: str = ""
 
 
 UNDECIDED = Standing()
@@ -87,31 +97,43 @@ def standing(marks: Sequence[DecisionMark]) -> Standing:
 
 
 def _after(before: Standing, mark: DecisionMark) -> Standing:
-    after = before._replace(forgotten=False, condemned="")
     match mark.kind:
         case Kind.RETRY:
             shape = mark.number if before.waivers else before.shape
-            after = after._replace(retried=mark.created, waivers=(), shape=shape)
+            after = before._replace(retried=mark.created, waivers=(), shape=shape, forgotten=0, condemned="")
         case Kind.WITHOUT_MISSING:
-            after = after._replace(waivers=(*before.waivers, mark), shape=mark.number)
+            after = before._replace(waivers=(*before.waivers, mark), shape=mark.number)
         case Kind.ACCEPT_SHRINK:
-            after = after._replace(accepted=mark.subject)
+            after = before._replace(accepted=mark.subject, accepted_at=mark.created)
         case Kind.REPLACE:
-            after = after._replace(replaced=(*before.replaced, (mark.subject, mark.number)))
+            after = before._replace(replaced=(*before.replaced, (mark.subject, mark.number)))
         case Kind.RENAME:
-            after = after._replace(renamed=mark.subject)
+            after = before._replace(renamed=mark.subject)
         case Kind.FORGET:
             deleted = before.deleted | {mark.subject} if mark.subject else before.deleted
-            after = before._replace(forgotten=True, condemned=mark.subject, deleted=deleted)
+            after = before._replace(forgotten=mark.number, condemned=mark.subject, deleted=deleted)
+        case Kind.MOVED:
+            after = UNDECIDED._replace(
+                handed_on=mark.number, handed_at=mark.created, handed_to=mark.subject, forgotten=before.forgotten
+            )
+        case _:
+            after = before  # of a later version
     return after
 
 
 class Decision(NamedTuple):
-    """A decision's content. ``pages``: of `Kind.WITHOUT_MISSING`, the waived pages' ids and names on the server."""
+    """A decision's content.
+
+    Attributes:
+        kind: see `Kind`.
+        path: the volume's, on the server.
+        pages: of `Kind.WITHOUT_MISSING`, the waived files: name on the server, size, mark. What they are called in the
+            book does not matter.
+    """
 
     kind: str
     path: str
-    pages: tuple[tuple[str, str], ...] = ()
+    pages: tuple[tuple[str, int, str], ...] = ()
 
 
 def dump(decision: Decision) -> bytes:
@@ -128,7 +150,7 @@ def load(content: bytes) -> Decision:
     """
     try:
         document = json.loads(content)
-        pages = tuple((str(page), str(name)) for page, name in document["pages"])
+        pages = tuple((str(name), int(size), str(mark)) for name, size, mark in document["pages"])
         return Decision(document["kind"], document["path"], pages)
     except (KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a decision: {error}") from error
@@ -145,6 +167,6 @@ _TOLD = {
 
 
 def told(marks: Iterable[DecisionMark]) -> str:
-    """The newest decision in words; empty where there is none."""
+    """The operator's newest decision in words; empty where there is none."""
     newest = max(marks, key=lambda mark: (mark.number, mark.created), default=None)
     return _TOLD.get(Kind(newest.kind), newest.kind) if newest and newest.kind in _TOLD else ""

@@ -67,9 +67,15 @@ class History:
         return decisions.standing(self.decisions) if self.decisions else decisions.UNDECIDED
 
     @property
+    def proofs(self) -> list[ReceiptMark]:
+        """The receipts that still say what is this volume's: not those from before its book was handed on."""
+        since = self.standing.handed_on
+        return [mark for mark in self.receipts if mark.decision >= since] if since else self.receipts
+
+    @property
     def receipt(self) -> ReceiptMark | None:
-        """The newest receipt, whatever stands in the library now."""
-        return max(self.receipts, key=_order, default=None)
+        """The newest receipt of its own book, whatever stands in the library now."""
+        return max(self.proofs, key=_order, default=None)
 
     def epochs(self, mark: ManifestMark) -> list[SentMark]:
         """How often this manifest's missing pages were handed out."""
@@ -78,7 +84,7 @@ class History:
     def receipt_for(self, version: str) -> ReceiptMark | None:
         """The newest receipt that names this version of the book."""
         wanted = keys.version_digest(version)
-        return max((mark for mark in self.receipts if mark.version_digest == wanted), key=_order, default=None)
+        return max((mark for mark in self.proofs if mark.version_digest == wanted), key=_order, default=None)
 
     def was_bound(self, mark: ManifestMark) -> bool:
         """Whether the newest book that was made is this very revision, under whatever key: then it has settled."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from pagebind.core.shelf import Shelf, ShelfView, is_bound, may_be_adopted, may_go_over
+from pagebind.core.shelf import Shelf, ShelfView, is_bound, is_condemned, may_be_adopted, may_go_over
 from pagebind.core.wording import counted
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ class Seen(StrEnum):
     LISTED = "listed"
     UNKNOWN = "unknown"
     GONE = "gone"
-    MOVED = "moved"
     IGNORED = "ignored"
     UNSUBSCRIBED = "unsubscribed"
 
@@ -94,10 +93,13 @@ class Facts(NamedTuple):
         existing: what its subscription does with books that Pagebind did not make.
         refusal: why the book that stands there was not adopted.
         taken_by: path of the volume that owns the key, for `Shelf.TAKEN`.
+        moved_to: path of the volume that has its book now.
         moved_from: path of a volume, gone now, whose pages and book these are; only where nothing may be written.
         shrunk: pages that the newest listing lacks, against the bound book or larger listings.
         pages, missing: of the newest manifest, and those of them without an entry. None: not counted, as nobody asked.
         failed: of the missing ones, those that failed for good.
+        without_info: the folder's ComicInfo.xml has failed for good: it is not counted as missing.
+        waived: pages of the newest manifest that its book goes without.
         leftovers: something still stands that the book has used up: in staging, or under its former key.
         sent_here: this process has handed out the newest manifest's pages already.
     """
@@ -111,11 +113,14 @@ class Facts(NamedTuple):
     existing: str = "keep"
     refusal: str = ""
     taken_by: str = ""
+    moved_to: str = ""
     moved_from: str = ""
     shrunk: tuple[str, ...] = ()
     pages: int = 0
     missing: int | None = None
     failed: int = 0
+    without_info: bool = False
+    waived: int = 0
     leftovers: bool = False
     sent_here: bool = False
     path: str = ""
@@ -135,7 +140,8 @@ class Verdict(NamedTuple):
 def judge(facts: Facts, policy: Policy, now: float) -> Verdict:
     """The state table. Rows are tried from the top; the first that fits is the answer."""
     return (
-        _forgotten(facts)
+        _handed_on(facts)
+        or _forgotten(facts)
         or _not_there(facts)
         or _bound(facts)
         or _held_by_library(facts)
@@ -149,11 +155,17 @@ def judge(facts: Facts, policy: Policy, now: float) -> Verdict:
 
 
 def _forgotten(facts: Facts) -> Verdict | None:
-    standing, view = facts.history.standing, facts.view
-    if not standing.forgotten:
+    if not facts.history.standing.forgotten:
         return None
-    condemned = view.shelf is Shelf.OURS and view.version == standing.condemned
-    return Verdict(State.IGNORED, Action.NONE, "forgotten; `pagebind retry` takes it back", tidy=condemned)
+    tidy = is_condemned(facts.history, facts.view)
+    return Verdict(State.IGNORED, Action.NONE, "forgotten; `pagebind retry` takes it back", tidy=tidy)
+
+
+def _handed_on(facts: Facts) -> Verdict | None:
+    history = facts.history
+    if not history.standing.handed_on or history.proofs or facts.seen is Seen.LISTED:
+        return None
+    return Verdict(State.MOVED, Action.NONE, f"moved to {facts.moved_to}; its book is there")
 
 
 def _not_there(facts: Facts) -> Verdict | None:
@@ -164,8 +176,6 @@ def _not_there(facts: Facts) -> Verdict | None:
             return Verdict(State.UNSUBSCRIBED, Action.NONE, "no subscription covers it any more; nothing is deleted")
         case Seen.GONE:
             return Verdict(State.GONE, Action.NONE, facts.why or "no longer listed; nothing is deleted")
-        case Seen.MOVED:
-            return Verdict(State.MOVED, Action.NONE, facts.why)
         case _:
             return None
 
@@ -175,8 +185,8 @@ def _bound(facts: Facts) -> Verdict | None:
     if head is None or not is_bound(facts.history, facts.view, head):
         return None
     reason = "the book is up to date"
-    if facts.history.standing.waivers:
-        reason += ", without pages that were waived"
+    if facts.waived:
+        reason += f", without {counted(facts.waived, 'page')}"
     return Verdict(State.BOUND, Action.NONE, reason, tidy=facts.leftovers or not facts.view.receipted)
 
 
@@ -212,7 +222,8 @@ def _held_by_library(facts: Facts) -> Verdict | None:
                 facts,
                 "collision",
                 f"{facts.taken_by} has the same key in the library",
-                "rename one of the two folders, or exclude one",
+                "rename one of the two folders, or exclude one; a book that moved gets the name of its new place by"
+                " `pagebind bind OTHER --rename`; over that of a volume that is gone: `pagebind bind VOLUME --replace`",
             )
         case _:
             return None

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from pagebind.core.image_kind import ARCHIVE_EXTENSIONS
+
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
     from pagebind.core.manifest import Page
     from pagebind.core.receipt import BoundPage
+
+Content = tuple[str, ...]
 
 _BY_TIME = "time:"
 _Place = TypeVar("_Place")
@@ -27,20 +31,29 @@ def in_book(wanted: Iterable[Page], bound: Iterable[Page], standing: Iterable[Bo
         standing: the rows of the book's receipt.
     """
     rows = {row.page: row for row in standing if row.offset >= 0}
-    by_content = {_content(page): rows[page.id] for page in bound if page.id in rows}
+    by_content = {content_of(page.name, page.size, page.mark): rows[page.id] for page in bound if page.id in rows}
     return _found(wanted, by_content)
 
 
 def in_entries(wanted: Iterable[Page], former: Iterable[Page], staged: Container[str]) -> dict[str, Page]:
     """Which former page, staged under another name in the book, each wanted one is, by the wanted ones' ids."""
-    return _found(wanted, {_content(page): page for page in former if page.id in staged})
+    return _found(wanted, {content_of(page.name, page.size, page.mark): page for page in former if page.id in staged})
 
 
-def _found(wanted: Iterable[Page], by_content: Mapping[tuple[str, ...], _Place]) -> dict[str, _Place]:
-    contents = ((page, _content(page)) for page in wanted)
+def _found(wanted: Iterable[Page], by_content: Mapping[Content, _Place]) -> dict[str, _Place]:
+    contents = ((page, content_of(page.name, page.size, page.mark)) for page in wanted)
     return {page.id: by_content[content] for page, content in contents if content in by_content}
 
 
-def _content(page: Page) -> tuple[str, ...]:
-    kind, size = page.kind, str(page.size)
-    return (kind, page.name, size, page.mark) if page.mark.startswith(_BY_TIME) else (kind, size, page.mark)
+def content_of(name: str, size: int, mark: str) -> Content:
+    """What makes a file the same file: its size and hash, or without a hash its name and time.
+
+    An archive is alone in its volume: its name does not matter.
+    """
+    if not mark.startswith(_BY_TIME):
+        return (str(size), mark)
+    return (str(size), mark) if _is_archive(name) else (name, str(size), mark)
+
+
+def _is_archive(name: str) -> bool:
+    return name.rpartition(".")[2].lower() in ARCHIVE_EXTENSIONS

@@ -57,19 +57,26 @@ def may_go_over(history: History, view: ShelfView, existing: str) -> bool:
     """Whether our book may be put where something else stands, or where somebody removed ours.
 
     By a decision about exactly this version, or about an absence that no book of ours has ended since; over a foreign
-    book also by ``existing = "replace"``.
+    book also by ``existing = "replace"``. So it is with another volume's book: while that one is listed, whoever judges
+    hides the version.
     """
     replaced = history.standing.replaced
     match view.shelf:
         case Shelf.FOREIGN:
             return existing == "replace" or any(subject == view.version for subject, _ in replaced)
-        case Shelf.CHANGED:
+        case Shelf.CHANGED | Shelf.TAKEN:
             return any(subject == view.version for subject, _ in replaced)
         case Shelf.REMOVED:
             made = history.receipt.decision if history.receipt else 0
             return any(subject == decisions.ABSENT and number > made for subject, number in replaced)
         case _:
             return False
+
+
+def is_condemned(history: History, view: ShelfView) -> bool:
+    """Whether `forget` is to delete the book that stands there: ours, and no younger than that decision."""
+    standing = history.standing
+    return bool(standing.condemned) and view.shelf is Shelf.OURS and view.decision < standing.forgotten
 
 
 def may_be_adopted(history: History, view: ShelfView, existing: str) -> bool:

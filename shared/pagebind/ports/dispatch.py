@@ -42,6 +42,7 @@ class FetchTask:
         kind: ``page``, ``info`` (a ComicInfo.xml) or ``archive``, which is staged as it is, without a header.
         held: where the bytes stand already, or None.
         rename: the name in the book may get the suffix of what the file really is.
+        anew: what of it is here already is not to be trusted.
     """
 
     volume: str
@@ -57,13 +58,16 @@ class FetchTask:
     kind: str = "page"
     held: Held | None = None
     rename: bool = False
+    anew: bool = False
 
 
 class FinalizeTask(NamedTuple):
     """Put the volume's book together, if its pages are there.
 
-    ``existing``: what its subscription does with books that Pagebind did not make; ``hash_check``: what with hashes
-    that differ from the listed ones.
+    Attributes:
+        existing: what its subscription does with books that Pagebind did not make.
+        hash_check: what it does with hashes that differ from the listed ones.
+        without_info: the folder's ComicInfo.xml was given up; the book goes without it.
     """
 
     volume: str
@@ -72,6 +76,7 @@ class FinalizeTask(NamedTuple):
     attempt: int = 0
     existing: str = "keep"
     hash_check: str = "warn"
+    without_info: bool = False
 
 
 class Dispatch(Protocol):
