@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pagebind.core.library_key import PART_BYTES, library_key
+from pagebind.core.library_key import PART_BYTES, library_key, safe_part
 
 TEMPLATE = "{series}/{volume}.cbz"
 
@@ -93,21 +94,51 @@ def test_numbers_are_padded_before_the_point_and_names_are_not(number: str, padd
 def test_another_suffix_takes_the_place_of_the_templates(template: str, suffix: str) -> None:
     long = "x" * 200
     key = library_key(template, {"series": "S", "volume": long}, suffix=suffix)
-    assert key == f"S/{'x' * (PART_BYTES - 1 - len(suffix))}.{suffix}"
+    folder, book = key.split("/")
+    assert folder == "S"
+    assert re.fullmatch(rf"x+…[a-p]{{6}}…x{{40}}\.{suffix}", book)
+    assert len(book.encode()) == PART_BYTES
 
 
 @pytest.mark.parametrize(("letter", "bytes_each"), [("x", 1), ("é", 2), ("話", 3), ("🦊", 4)])
-def test_long_parts_are_cut_between_letters(letter: str, bytes_each: int) -> None:
+def test_long_parts_lose_their_middle_between_letters(letter: str, bytes_each: int) -> None:
     folder, book = filled(TEMPLATE, letter * 200, letter * 200).split("/")
 
-    assert folder == letter * (140 // bytes_each)
-    assert book == letter * (136 // bytes_each) + ".cbz"
+    for part, suffix, room in ((folder, "", 140), (book, ".cbz", 136)):
+        head, digest, tail = part.removesuffix(suffix).split("…")
+        assert re.fullmatch("[a-p]{6}", digest)
+        assert head == letter * ((room - 40 - 12) // bytes_each)
+        assert tail == letter * (40 // bytes_each)
+
+
+@pytest.mark.parametrize("suffix", ["", ".cbz"])
+def test_a_part_that_just_fits_stays_as_it_is(suffix: str) -> None:
+    fits = "x" * (PART_BYTES - len(suffix))
+
+    assert safe_part(fits, suffix=suffix) == fits + suffix
+    assert safe_part(fits + "x", suffix=suffix) != fits + suffix
+
+
+def test_long_names_keep_the_number_at_their_end() -> None:
+    title = "[日向夏×ねこクラゲ] " + "転生したら薬屋の下働きになっていた件について" * 3  # noqa: RUF001 - as it is called
+
+    keys = [filled(TEMPLATE, title, f"{title} 第{number:02}巻") for number in range(1, 100)]
+
+    assert len(set(keys)) == len(keys)
+    assert all(key.endswith(f" 第{number:02}巻.cbz") for number, key in enumerate(keys, 1))
+
+
+def test_long_names_that_differ_in_their_middle_only_differ() -> None:
+    books = {safe_part("漫" * 45 + f"{number:03}" + "画" * 45, suffix=".cbz") for number in range(500)}
+
+    assert len(books) == 500
 
 
 def test_a_reserved_name_stays_within_the_length() -> None:
     folder = filled(TEMPLATE, "con." + "x" * 200, "x").split("/")[0]
 
-    assert folder == "_con." + "x" * 135
+    assert folder.startswith("_con.x")
+    assert len(folder) == PART_BYTES - 4  # the two … have three bytes each
 
 
 @given(series=st.text(max_size=200), volume=st.text(max_size=200))

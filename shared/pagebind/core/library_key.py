@@ -25,6 +25,12 @@ _UNSAFE = re.compile(r'[<>:"|?*\\/\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?$", re.IGNORECASE)
 """Device names on Windows, with any suffix."""
 
+_TAIL_BYTES = 40
+"""What a part that is too long keeps of its end."""
+
+_TO_LETTERS = str.maketrans("0123456789", "ghijklmnop")
+"""Readers would take ``c012`` in a digest for chapter 12."""
+
 
 # Not compiled at import: a poll is started often, and most templates have no numbers.
 _FIELD = r"(\{[a-z]+(?::0[1-9])?\})"
@@ -73,18 +79,33 @@ def _padded(number: str, width: int) -> str:
 
 
 def safe_part(text: str, *, suffix: str = "") -> str:
-    """One part of a key, ``suffix`` appended: NFC, without unsafe characters, at most `PART_BYTES` long."""
+    """One part of a key, ``suffix`` appended: NFC, without unsafe characters, at most `PART_BYTES` long.
+
+    A longer one loses its middle, for what tells volumes apart mostly stands at the end (``第01巻``). A digest of the
+    whole takes its place, so that what differs in the middle only still differs.
+    """
     clean = _UNSAFE.sub("_", unicodedata.normalize("NFC", text)).strip(" ")
-    room = PART_BYTES - len(suffix.encode())
-    clean = _cut(clean, room)
     if not suffix:
         clean = re.sub(r"[. ]+$", lambda dots: "_" * len(dots[0]), clean)
     if clean.startswith("."):  # hidden from readers
         clean = f"_{clean[1:]}"
     if _RESERVED.match(clean):
-        clean = f"_{_cut(clean, room - 1)}"
-    return (clean or "_") + suffix
+        clean = f"_{clean}"
+    return (_fitted(clean, PART_BYTES - len(suffix.encode())) or "_") + suffix
 
 
-def _cut(text: str, room: int) -> str:
-    return text.encode()[:room].decode("utf-8", "ignore").rstrip(" ")
+def _fitted(text: str, room: int) -> str:
+    """``text`` in at most ``room`` bytes, cut between characters."""
+    whole = text.encode()
+    if len(whole) <= room:
+        return text
+    middle = f"…{_digest(whole)}…"
+    head = whole[: room - _TAIL_BYTES - len(middle.encode())].decode(errors="ignore")
+    tail = whole[-_TAIL_BYTES:].decode(errors="ignore")
+    return head.rstrip(" ") + middle + tail
+
+
+def _digest(whole: bytes) -> str:
+    from hashlib import blake2b  # here, not above: few names are that long
+
+    return blake2b(whole, digest_size=3).hexdigest().translate(_TO_LETTERS)
