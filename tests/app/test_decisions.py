@@ -372,6 +372,118 @@ def test_a_rename_accepts_no_shrink(world: World) -> None:
     assert names(world) == ["1.jpg", "2.jpg", "3.jpg"]
 
 
+def test_a_waiver_goes_by_the_file_and_not_by_its_name_in_the_book(world: World) -> None:
+    world.source.folder(A, *(f"{number}.jpg" for number in range(1, 10)))
+    world.source.page_faults[f"{A}/2.jpg"] = [PageFailed("object not found")]
+    for _ in range(4):
+        world.run()
+        world.clock.advance(DAY)
+    decider(world).without_missing(VOLUME)
+    world.run()
+    world.source.add(f"{A}/10.jpg")
+
+    world.run()
+
+    assert state(world) is State.BOUND
+    assert names(world) == [f"{number:04}.jpg" for number in (1, *range(3, 11))]
+    assert "without 1 page" in report(world).reason
+
+
+@pytest.mark.parametrize("kind", ["archive", "folder"])
+def test_a_book_without_any_page_is_refused(world: World, kind: str) -> None:
+    path = A if kind == "folder" else f"{A}.cbz"
+    files = [f"{A}/1.jpg", f"{A}/2.jpg"] if kind == "folder" else [path]
+    world.watches = (Watch("/c", TEMPLATE, archives="copy"),)
+    for file in files:
+        world.source.add(file)
+        world.source.page_faults[file] = [PageFailed("object not found")]
+    for _ in range(4):
+        world.run()
+        world.clock.advance(DAY)
+
+    with pytest.raises(UsageError, match="nothing would be left"):
+        decider(world).without_missing(keys.volume_id(path))
+
+    assert world.files("library") == {}
+
+
+def test_renaming_back_never_publishes_what_is_older(world: World) -> None:
+    other_settings(world)
+    decider(world).rename(VOLUME, world.watches[0])
+    world.source.add(f"{A}/4.jpg")
+    world.run()
+    assert names(world, RENAMED) == ["1.jpg", "2.jpg", "3.jpg", "4.jpg"]
+    world.watches = (Watch("/c", TEMPLATE),)
+    decider(world).rename(VOLUME, world.watches[0])
+    world.source.add(f"{A}/5.jpg")
+    world.source.page_faults[f"{A}/5.jpg"] = [PageFailed("not now")]
+
+    world.run()
+
+    assert list(world.files("library")) == [RENAMED]
+    del world.source.page_faults[f"{A}/5.jpg"]
+    world.run()
+    assert list(world.files("library")) == [KEY]
+    assert len(names(world)) == 5
+
+
+def test_an_accepted_shrink_is_over_when_the_pages_were_there_again(world: World) -> None:
+    shrunk(world)
+    decider(world).accept_shrink(VOLUME, world.watches[0])
+    later(world)
+    world.source.add(f"{A}/3.jpg")
+    later(world)
+    world.clock.advance(100 * DAY)
+    world.source.remove(f"{A}/3.jpg")
+
+    later(world)
+
+    assert state(world) is State.HELD
+    assert names(world) == ["1.jpg", "2.jpg", "3.jpg"]
+
+
+def test_only_retry_takes_back_what_was_forgotten(world: World) -> None:
+    forgotten(world)
+    world.watches = (Watch("/c", "books/{series} - {volume}.cbz"),)
+
+    with pytest.raises(UsageError, match="is forgotten"):
+        decider(world).rename(VOLUME, world.watches[0])
+
+    later(world)
+    assert state(world) is State.IGNORED
+
+
+def test_a_book_published_while_it_was_being_forgotten_goes_too(world: World) -> None:
+    bound(world)
+    world.source.add(f"{A}/4.jpg")
+
+    def decide(operation: str, _key: str) -> None:
+        if operation == "assemble" and not world.names(keys.DECISIONS):
+            Decide(world.folders, world.books, world.policy, world.clock).forget(VOLUME, delete_book=True)
+
+    world.library = WatchedStore(world.books, before=decide)
+    world.run()
+    world.library = world.books
+    later(world)
+
+    assert deleted(world)
+
+
+def test_a_book_of_a_volume_that_is_gone_is_replaced_by_decision(world: World) -> None:
+    world.source.folder("/c/Old/S/A", "1.jpg", "2.jpg")
+    world.run()
+    world.source.remove("/c/Old")
+    world.source.folder("/c/New/S/A", "1.jpg", "2.jpg", "3.jpg")
+    world.run()
+    newcomer = keys.volume_id("/c/New/S/A")
+    assert names(world) == ["1.jpg", "2.jpg"]
+
+    decider(world).replace(newcomer)
+    later(world, polls=2)
+
+    assert names(world) == ["1.jpg", "2.jpg", "3.jpg"]
+
+
 def test_retry_saves_a_book_that_was_to_be_deleted(world: World) -> None:
     bound(world)
     decider(world).forget(VOLUME, delete_book=True)

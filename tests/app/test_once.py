@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import pytest
 from tests.support.memory_source import picture
+from tests.support.watched_store import Death, Died, WatchedStore
 
+from pagebind.app.decide import Decide
 from pagebind.core import keys
 from pagebind.core.planner import State
 from pagebind.core.watch import Watch
@@ -158,6 +161,82 @@ def test_what_moved_back_is_its_old_self_again(world: World) -> None:
 
     assert states(result) == {A: State.BOUND, "/c/S/Z": State.MOVED}
     assert world.source.downloads.total() == 3
+
+
+def test_a_path_that_is_used_again_has_no_claim_to_the_book_that_moved(world: World) -> None:
+    pages(world, 3)
+    world.run()
+    move(world, A, "/c/S/Z")
+    world.run()
+    for number in range(1, 6):
+        world.source.add(f"{A}/{number}.jpg", picture(f"another comic {number}"), modified="2025-01-01T00:00:00Z")
+    book = world.files("library")
+
+    result = world.run()
+
+    assert states(result) == {A: State.HELD, "/c/S/Z": State.BOUND}
+    assert world.files("library") == book
+    world.source.add("/c/S/Z/4.jpg")
+    world.run()
+    assert len(world.pages_in("S/A.cbz")) == 4
+
+
+def test_what_moved_grew_and_moved_back_is_one_book(world: World) -> None:
+    pages(world, 3)
+    world.run()
+    move(world, A, "/c/S/Z")
+    world.run()
+    world.source.add("/c/S/Z/4.jpg")
+    world.run()
+    move(world, "/c/S/Z", A)
+
+    result = world.run()
+
+    assert states(result) == {A: State.BOUND, "/c/S/Z": State.MOVED}
+    assert world.source.downloads.total() == 4
+
+
+def test_a_subscription_that_moved_takes_its_books_along(world: World) -> None:
+    pages(world, 3)
+    world.run()
+    move(world, A, "/d/S/A")
+    world.watches = (Watch("/d", TEMPLATE),)
+
+    result = world.run()
+
+    assert states(result) == {"/d/S/A": State.BOUND, A: State.MOVED}
+    assert world.source.downloads.total() == 3
+
+
+def test_what_was_forgotten_stays_forgotten_where_it_moves(world: World) -> None:
+    pages(world, 3)
+    world.run()
+    Decide(world.work, world.library, world.policy, world.clock).forget(keys.volume_id(A), delete_book=True)
+    world.run()
+    move(world, A, "/c/S/Z")
+
+    result = world.run()
+
+    assert states(result) == {A: State.MOVED, "/c/S/Z": State.IGNORED}
+    assert world.files("library") == {}
+
+
+@pytest.mark.parametrize("calls", range(12))
+def test_a_crash_while_a_book_is_handed_on_changes_nothing_in_the_end(world: World, calls: int) -> None:
+    pages(world, 3)
+    world.run()
+    move(world, A, "/c/S/Z")
+    death = Death(2 * calls)
+    world.work = WatchedStore(world.folders, before=death)
+    with suppress(Died):
+        world.run()
+    world.work = world.folders
+
+    result = world.run()
+
+    assert states(result) == {A: State.MOVED, "/c/S/Z": State.BOUND}
+    assert world.source.downloads.total() == 3
+    assert list(world.files("library")) == ["S/A.cbz"]
 
 
 # -- books that were there before

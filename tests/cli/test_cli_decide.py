@@ -138,14 +138,16 @@ def test_by_id_and_quietly(bound: Home) -> None:
     assert decisions(bound) == ["forget"]
 
 
-def test_two_decisions_at_once(bound: Home) -> None:
+def test_one_decision_after_the_other(bound: Home) -> None:
     bound.comics.joinpath("A/Vol 1/03.png").unlink()
     bound.configure(more='library = "{series} {volume}.cbz"')
     assert bound.call("run", "--quiet").status == 3
 
-    answer = bound.call("bind", A, "--accept-shrink", "--rename", "--json")
+    assert bound.call("bind", A, "--accept-shrink", "--rename").status == 2
+    accepted, renamed = (bound.call("bind", A, what, "--json") for what in ("--accept-shrink", "--rename"))
 
-    assert (answer.status, decided(answer)) == (0, [("accept-shrink", A), ("rename", A)])
+    assert (accepted.status, decided(accepted)) == (0, [("accept-shrink", A)])
+    assert (renamed.status, decided(renamed)) == (0, [("rename", A)])
     assert bound.books() == ["A Vol 1.cbz", "B/Vol 1.cbz"]
     run = bound.call("run", "--json").document
     assert (run["held"], run["pages_fetched"]) == ([], 0)

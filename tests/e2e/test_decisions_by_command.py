@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import random
+import shutil
 from typing import TYPE_CHECKING, NamedTuple
+from zipfile import ZipFile
 
 import pytest
 from tests.cli import shapes
@@ -297,3 +301,72 @@ def test_the_later_of_two_decisions_wins(world: World) -> None:
     world.write(f"{FOLDER}/4.png")
     assert world.run().status == 0
     assert "4.png" not in readers.by_python(world.library / KEY)
+
+
+# -- what a reader of the state would not expect
+
+
+def test_an_archive_cannot_be_waived(world: World) -> None:
+    world.values["subscription.archives"] = "copy"
+    world.write("Series/Vol 1.cbz", b"PK\x03\x04 cut")
+    assert world.run().status == 3
+    answer = command(world, "bind", "/comics/Series/Vol 1.cbz", "--without-missing")
+    assert answer.status == 2
+    assert not world.stored("decisions")
+    assert world.run().status == 3
+
+
+def test_a_book_without_any_page_is_not_made(world: World) -> None:
+    world.volume(FOLDER)
+    world.server.faults.add("status", PATH, code=404, on="file")
+    assert world.run().status == 3
+    assert command(world, "bind", PATH, "--without-missing").status == 2
+    assert KEY not in world.books()
+
+
+def moved(world: World) -> None:
+    bound(world)
+    world.comics.joinpath("Series").rename(world.comics / "New")
+    assert world.run().status == 0
+
+
+def test_a_moved_volume_has_no_book_to_delete(world: World) -> None:
+    moved(world)
+    assert command(world, "forget", PATH, "--delete-book").status == 2
+    run = world.run()
+    assert (run.status, KEY in world.books()) == (0, True)
+
+
+def test_a_key_means_the_volume_whose_book_stands_there(world: World) -> None:
+    moved(world)
+    assert command(world, "bind", KEY, "--rename").status == 0
+
+
+def test_status_says_gone(world: World) -> None:
+    bound(world)
+    shutil.rmtree(world.comics / FOLDER)
+    assert [volume["state"] for volume in world.run().document["waiting"]] == ["gone"]
+    assert command(world, "status", PATH).out.startswith("gone ")
+
+
+def test_a_waiver_that_ended_is_not_told(world: World) -> None:
+    waived(world)
+    world.write(f"{FOLDER}/2.png", png("better"))
+    assert world.run().keys("bound") == [KEY]
+    assert "waived" not in command(world, "status", PATH).out
+
+
+def test_bytes_fetched_are_those_that_came(world: World) -> None:
+    world.values["subscription.archives"] = "copy"
+    world.values["bind.give_up_epochs"] = 3
+    out = io.BytesIO()
+    with ZipFile(out, "w") as book:
+        book.writestr("1.jpg", random.Random(1).randbytes(9 << 20))
+    world.write("Series/Vol 1.cbz", out.getvalue())
+    world.server.faults.add("cut", PATH + ".cbz", after=8 << 20, times=1)
+    world.server.faults.add("cut", PATH + ".cbz", after=0, skip=1)
+    assert world.run().status == 3
+    world.server.faults.clear()
+    run = world.run()
+    assert run.status == 0
+    assert run.document["bytes_fetched"] < 2 << 20

@@ -102,13 +102,9 @@ class _Handing:
 
     def _is_same_archive(self, sighting: Sighting, former: Sighting) -> bool:
         """Whether both are archives of one size, and one hash or time: they may be called otherwise."""
-
-        def marks(one: Sighting) -> list[str]:
-            head = self._history(one).head
-            pages = self._recorder.pages(one.volume, head) if head else ()
-            return [page.mark for page in pages if page.kind == "archive"]
-
-        return bool(marks(former)) and marks(sighting) == marks(former)
+        head = self._history(former).head
+        pages = self._recorder.pages(former.volume, head) if head and sighting.archive else ()
+        return any(page.kind == "archive" and page.mark == sighting.archive for page in pages)
 
     def hand_on(self, sighting: Sighting, former: Sighting) -> bool:
         """Give the former volume's book, or its being forgotten, to the new one; False if it cannot be read."""

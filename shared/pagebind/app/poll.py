@@ -324,18 +324,21 @@ def record_run(
     problems: Sequence[Problem],
     error: PagebindError | None = None,
     complete: bool = True,
+    interrupted: bool = False,
 ) -> None:
     """Write down what a poll saw: every volume that is not simply bound, and whether the credentials worked.
 
-    ``complete``: it looked at all that is subscribed; what it does not name is bound, or was never seen.
+    ``complete``: it looked at all that is subscribed; what it does not name is bound, or was never seen. Else the bound
+    ones that it looked at are named too. ``interrupted``: a signal broke it off: it neither succeeded nor failed.
     """
     now = clock.now()
-    document = {
+    document: dict[str, object] = {
         "schema": 1,
         "started": rfc3339(started),
         "ended": rfc3339(now),
         "seconds": round(now - started, 3),
         "complete": complete and error is None,
+        "interrupted": interrupted,
         "credentials": error is None or error.code != "auth",
         "error": problem_of(error)._asdict() if error else None,
         "problems": [problem._asdict() for problem in problems],
@@ -343,5 +346,7 @@ def record_run(
             a.sighting.volume: a.report().document() for a in assessments if a.verdict.state is not State.BOUND
         },
     }
+    if not complete:  # else there may be thousands, and what is not named above is bound
+        document["bound"] = [a.sighting.volume for a in assessments if a.verdict.state is State.BOUND]
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     work.put(keys.run_key(now, uuid.uuid4().hex[:8]), body, condition=ABSENT)

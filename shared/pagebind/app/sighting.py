@@ -24,7 +24,8 @@ class Sighting:
     ``content`` holds the pages, with their signs, only of volumes that may be handed out in this run; it is dropped
     otherwise, so that memory does not grow with the listing. ``planned`` is the manifest that `run` would append, where
     nothing may be written; ``moved_from``, likewise, is the path of the gone volume whose pages these are,
-    and ``to_ask`` how many files and bytes the server would have to be asked for.
+    and ``to_ask`` how many files and bytes the server would have to be asked for. ``archive`` is the
+    mark of a volume that is an archive, where it is listed.
     """
 
     volume: str
@@ -44,6 +45,7 @@ class Sighting:
     planned: ManifestMark | None = None
     moved_from: str = ""
     to_ask: tuple[int, int] | None = None
+    archive: str = ""
 
 
 def called_at(watch: Watch, path: str, *, archive: bool) -> Called | None:

@@ -17,7 +17,7 @@ from pagebind.core.planner import Action, Policy, Problem, Seen, State
 from pagebind.errors import KeyMissing, PageFailed, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from pagebind.ports.clock import Clock
     from pagebind.ports.store import Store
@@ -45,7 +45,7 @@ def status(work: Store, library: Store, policy: Policy, clock: Clock, existing: 
     inventory = inventories.take(work, library)
     runs = list(_runs(work, clock.now() + CLOCK_TOLERANCE))
     last = runs[0] if runs else None
-    told = {volume: entry for run in reversed(runs) for volume, entry in run.get("volumes", {}).items()}
+    told = _told(runs)
     sightings: dict[str, Sighting] = {}
     damaged: list[Problem] = []
     for volume, history in inventory.volumes.items():
@@ -79,8 +79,19 @@ def _runs(work: Store, latest: float) -> Iterator[Mapping[str, Any]]:
             return
 
 
+def _told(runs: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """What the newest record that looked at a volume says of it, unless that found it bound."""
+    told: dict[str, Mapping[str, Any]] = {}
+    for run in reversed(runs):
+        if not run.get("error"):
+            told.update(run.get("volumes", {}))
+            for volume in run.get("bound", ()):
+                told.pop(volume, None)
+    return told
+
+
 def _with_last_run(report: VolumeReport, told: Mapping[str, Any] | None) -> VolumeReport:
-    if told is None or report.state is State.BOUND:
+    if told is None or (report.state is State.BOUND and told["state"] not in _ONLY_A_WALK_TELLS):
         return report
     same = told["seq"] == report.seq
     if told["state"] in _ONLY_A_WALK_TELLS or (same and told["state"] == State.HELD and report.state is not State.HELD):

@@ -228,20 +228,21 @@ class Surveyor:
         path = layout.join(found.path, item.name)
         if found.watch.archives != "copy":
             if keys.volume_id(path) in self._inventory.volumes:
-                self._ignore(found.watch, path, '`archives = "ignore"`')
+                self._ignore(found.watch, path, '`archives = "ignore"`', archive=True)
             return
         stem = item.name.rpartition(".")[0]
         folder = layout.join(found.path, stem)
         if stem in found.contents.folders and self._inventory.history(keys.volume_id(folder)).proofs:
-            self._ignore(found.watch, path, f"shadowed: the folder {stem} is a book already")
+            self._ignore(found.watch, path, f"shadowed: the folder {stem} is a book already", archive=True)
             return
         if stem in found.contents.folders:
             with self._lock:
                 self._shadows[folder] = item.name
         sighting = self._named(found.watch, path, archive=True)
         if sighting is None:
-            self._ignore(found.watch, path, "its place does not fit `layout`")
+            self._ignore(found.watch, path, "its place does not fit `layout`", archive=True)
             return
+        sighting.archive = manifests.archive_of(item)[0].mark
         self._record(found, sighting, manifests.archive_of(item))
 
     def _shadow_over(self, path: str) -> str:
@@ -277,15 +278,15 @@ class Surveyor:
             archives = counted(len(contents.archives), "archive")
             self._ignore(found.watch, found.path, f'{archives}: `archives = "ignore"`')
 
-    def _ignore(self, watch: Watch, path: str, why: str) -> None:
-        self._remember(watch, path, Seen.IGNORED, why)
+    def _ignore(self, watch: Watch, path: str, why: str, *, archive: bool = False) -> None:
+        self._remember(watch, path, Seen.IGNORED, why, archive=archive)
 
     def _exclude(self, watch: Watch, path: str) -> None:
         with self._lock:
             self._excluded.append(path)
         self._ignore(watch, path, "left out by `exclude`")
 
-    def _remember(self, watch: Watch, path: str, seen: Seen, why: str) -> None:
+    def _remember(self, watch: Watch, path: str, seen: Seen, why: str, *, archive: bool = False) -> None:
         """Note a volume that is not observed: as its newest manifest has it, if there is one."""
         volume = keys.volume_id(path)
         head = self._inventory.history(volume).head
@@ -293,7 +294,8 @@ class Surveyor:
         if recorded is not None:
             self._add(remembered(recorded, seen, why))
             return
-        sighting = self._named(watch, path) or self._named(watch._replace(layout=layout.AUTO), path)
+        automatic = watch._replace(layout=layout.AUTO)
+        sighting = self._named(watch, path, archive=archive) or self._named(automatic, path, archive=archive)
         assert sighting is not None, "the automatic layout has a place for everything"
         sighting.seen, sighting.why = seen, why
         self._add(sighting)

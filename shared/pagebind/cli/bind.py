@@ -12,8 +12,6 @@ from pagebind.cli.session import Session, options
 from pagebind.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pagebind.app.decide import Decide, Decided
     from pagebind.cli.deciding import Volume
 
@@ -38,18 +36,18 @@ def bind(session: Session, volume: str, without_missing: bool, accept_shrink: bo
     """
     from pagebind.cli.deciding import decide
 
-    if not (without_missing or accept_shrink or replace or rename):
+    if [without_missing, accept_shrink, replace, rename].count(True) != 1:
         raise UsageError(
-            "bind needs to be told what is decided",
+            "bind needs to be told one thing that is decided",
             fix="--without-missing, --accept-shrink, --replace or --rename; `pagebind run` binds all else",
         )
 
-    def make(decider: Decide, chosen: Volume) -> Sequence[Decided]:
+    def make(decider: Decide, chosen: Volume) -> Decided:
         name = chosen.manifest.volume
-        made = [decider.accept_shrink(name, chosen.demanded_watch)] if accept_shrink else []
-        made += [decider.without_missing(name)] if without_missing else []
-        made += [decider.replace(name)] if replace else []
-        made += [decider.rename(name, chosen.demanded_watch)] if rename else []
-        return made
+        if accept_shrink:
+            return decider.accept_shrink(name, chosen.demanded_watch)
+        if rename:
+            return decider.rename(name, chosen.demanded_watch)
+        return decider.replace(name) if replace else decider.without_missing(name)
 
     return decide(session, volume, make)

@@ -60,7 +60,7 @@ class Volume(NamedTuple):
 def decide(
     session: Session,
     word: str | None,
-    make: Callable[[Decide, Volume], Sequence[Decided]],
+    make: Callable[[Decide, Volume], Decided],
     *,
     every: Callable[[Inventory], Sequence[str]] = lambda _: (),
     look: bool = True,
@@ -131,16 +131,14 @@ def _refuse_moved(volume: Volume) -> None:
         )
 
 
-def _make(
-    decider: Decide, chosen: Sequence[Volume], make: Callable[[Decide, Volume], Sequence[Decided]]
-) -> list[Decided]:
+def _make(decider: Decide, chosen: Sequence[Volume], make: Callable[[Decide, Volume], Decided]) -> list[Decided]:
     """Raises: UsageError, if it applies to none of them."""
     made: list[Decided] = []
     refused: UsageError | None = None
     for volume in chosen:
         try:
             _refuse_moved(volume)
-            made += make(decider, volume)
+            made.append(make(decider, volume))
         except UsageError as error:
             refused = refused or error
     if refused is not None and not made:

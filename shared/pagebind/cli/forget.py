@@ -27,13 +27,9 @@ def forget(session: Session, volume: str, delete_book: bool) -> int:
     """
     from pagebind.cli.deciding import decide
 
-    def look_away(_: object) -> tuple[str, ...]:
-        return ()
-
     return decide(
         session,
         volume,
-        lambda decider, chosen: [decider.forget(chosen.manifest.volume, delete_book=delete_book)],
-        every=look_away,
+        lambda decider, chosen: decider.forget(chosen.manifest.volume, delete_book=delete_book),
         look=False,
     )

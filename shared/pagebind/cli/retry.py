@@ -39,4 +39,4 @@ def retry(session: Session, volume: str | None) -> int:
     def every(inventory: Inventory) -> Sequence[str]:
         return [name for name, history in inventory.volumes.items() if retriable(history)]
 
-    return decide(session, volume, lambda decider, chosen: [decider.retry(chosen.manifest.volume)], every=every)
+    return decide(session, volume, lambda decider, chosen: decider.retry(chosen.manifest.volume), every=every)

@@ -167,13 +167,24 @@ def _common_kinds(page: Page, old: Page) -> list[str]:
     return [kind for kind, value in page.hashes.items() if value and old.hashes.get(kind)]
 
 
-def lacking(pages: Iterable[Page], reference: Iterable[Page], *, explained: Callable[[str], bool]) -> list[str]:
+def lacking(pages: Iterable[Page], reference: Sequence[Page], *, explained: Callable[[str], bool]) -> list[str]:
     """Names of reference pages that a listing lacks by stem (``001.jpg`` may have become ``001.webp``).
 
-    ``explained`` says of a name that the user's own filters leave it out now: such a page is not lacking.
+    ``explained`` says of a name that the user's own filters leave it out now: such a page is not lacking, nor is one
+    whose hash is listed under a name that is new.
     """
-    stems = {_stem(page.name) for page in pages}
-    return [page.name for page in reference if _stem(page.name) not in stems and not _explained(page, explained)]
+    before = {_stem(page.name) for page in reference}
+    stems, renamed = set[str](), set[tuple[int, str]]()
+    for page in pages:
+        stem = _stem(page.name)
+        stems.add(stem)
+        if stem not in before and not page.mark.startswith("time:"):
+            renamed.add((page.size, page.mark))
+    return [
+        page.name
+        for page in reference
+        if _stem(page.name) not in stems and (page.size, page.mark) not in renamed and not _explained(page, explained)
+    ]
 
 
 def _explained(page: Page, explained: Callable[[str], bool]) -> bool:
