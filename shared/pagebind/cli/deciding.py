@@ -85,6 +85,8 @@ def decide(
         made = _make(Decide(parts.work, parts.library, parts.policy, parts.clock), chosen, make)
         for one in made:
             session.say(printable(f"decided: {one.kind}: {one.path}"))
+        if not made:
+            session.say("nothing is to be tried again")
         concerned = {one.volume for one in made}
         seen_by = {volume.listed_by for volume in chosen if volume.manifest.volume in concerned and volume.watch}
         listed_anew = {one.volume for one in made if one.kind == Kind.RENAME}  # only a listing records the new key
