@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from pagebind.core import keys
 from pagebind.core.decisions import Kind
-from pagebind.core.garbage import is_orphan, kept_manifests, needless
+from pagebind.core.garbage import is_orphan, kept_manifests, may_be_littered, needless
 from pagebind.core.history import History, final_failures
 from pagebind.core.keys import DecisionMark, FailureMark, ManifestMark, ReceiptMark, SentMark
-from pagebind.core.shelf import Shelf, ShelfView, is_bound
+from pagebind.core.shelf import Shelf, ShelfView, is_bound, may_be_adopted
 
 DAY = 86400.0
 NOW = 2000 * DAY
@@ -40,9 +40,9 @@ def ours(seq: int, revision: str, version: str = "b") -> ShelfView:
     return ShelfView(Shelf.OURS, version, seq, revision, receipted=True)
 
 
-def named(history: History, view: ShelfView, wanted: set[str] | None = None) -> set[str]:
+def named(history: History, view: ShelfView, wanted: set[str] | None = None, epochs: int = 3) -> set[str]:
     """The names of what is needless, without prefix and volume."""
-    found = list(needless(V, history, view, NOW, wanted))
+    found = list(needless(V, history, view, NOW, wanted, epochs=epochs))
     assert len(set(found)) == len(found)
     return {key.replace(f"/{V}/", " ") for key in found}
 
@@ -117,6 +117,142 @@ def test_what_was_sent_and_is_above_the_book_may_still_become_one() -> None:
     )
 
     assert named(history, ours(1, "a", "a")) == {"manifests 000003.c.k.json"}
+
+
+@pytest.mark.parametrize(("days", "gone"), [(6, False), (8, True)])
+def test_what_was_sent_has_a_week_after_the_next_was(days: float, gone: bool) -> None:
+    history = History(
+        manifests=[manifest(1, "a", 60), manifest(2, "b", 50)], sent=[sent(1, "a", 60), sent(2, "b", days)]
+    )
+
+    assert named(history, ShelfView()) == ({"manifests 000001.a.k.json", "sent 000001.a.0001"} if gone else set())
+
+
+def test_of_all_that_was_sent_the_newest_stays_whatever_was_listed_after_it() -> None:
+    history = History(
+        manifests=[manifest(seq, chr(96 + seq), 60 - seq) for seq in range(1, 7)],
+        sent=[sent(seq, chr(96 + seq), 60 - seq) for seq in range(1, 5)],
+    )
+
+    assert {name for name in named(history, ShelfView()) if name.startswith("manifests")} == {
+        f"manifests {seq:06}.{chr(96 + seq)}.k.json" for seq in (1, 2, 3, 5)
+    }
+
+
+def test_a_marker_of_another_listing_outdoes_nothing() -> None:
+    history = History(
+        manifests=[manifest(1, "a", 60), manifest(2, "b", 50)], sent=[sent(1, "a", 60), sent(2, "lost", 50)]
+    )
+
+    assert named(history, ShelfView()) == set()
+
+
+@pytest.mark.parametrize(("days", "gone"), [(29, False), (31, True)])
+def test_receipts_from_before_the_book_was_handed_on_are_kept_for_a_month(days: float, gone: bool) -> None:
+    history = History(
+        manifests=[manifest(1, "a", 90), manifest(2, "b", 80)],
+        receipts=[receipt(1, "a", 90), receipt(2, "b", 80)],
+        decisions=[DecisionMark(1, Kind.MOVED, "v-2", NOW - days * DAY)],
+    )
+
+    assert named(history, ShelfView(Shelf.TAKEN, "b")) == (
+        {"done 000001.a.000000.json", "done 000002.b.000000.json", "manifests 000001.a.k.json"} if gone else set()
+    )
+
+
+def test_a_receipt_that_was_handed_on_and_names_the_highest_seq_stays() -> None:
+    history = History(
+        manifests=[manifest(1, "a", 90)],
+        receipts=[receipt(2, "b", 80)],
+        decisions=[DecisionMark(1, Kind.MOVED, "v-2", NOW - 40 * DAY)],
+    )
+
+    assert named(history, ShelfView()) == set()
+
+
+def test_a_receipt_that_was_handed_on_supersedes_none() -> None:
+    history = History(
+        manifests=[manifest(1, "a", 90), manifest(2, "b", 80)],
+        receipts=[receipt(2, "b", 80), receipt(1, "a", 10, decision=1)],
+        decisions=[DecisionMark(1, Kind.MOVED, "v-2", NOW - 20 * DAY)],
+    )
+
+    assert named(history, ours(1, "a", "other")) == set()
+
+
+def test_an_accepted_listing_that_came_once_more_stays_twice() -> None:
+    history = History(
+        manifests=[manifest(1, "a", 60), manifest(2, "b", 50), manifest(3, "a", 40), manifest(4, "c", 30)],
+        decisions=[DecisionMark(1, Kind.ACCEPT_SHRINK, "a", NOW - 55 * DAY)],
+    )
+
+    assert named(history, ShelfView()) == {"manifests 000002.b.k.json"}
+
+
+def test_of_a_page_that_fails_for_good_the_first_failure_and_the_newest_stay() -> None:
+    history = History(
+        manifests=[manifest(9, "i", 2)], failures=[failure("p", seq, 50 - seq) for seq in (1, 2, 3, 4, 5, 6, 9)]
+    )
+
+    assert named(history, ShelfView(), epochs=3) == {f"failures p.{seq:06}.0001.json" for seq in (2, 3, 4)}
+    assert named(history, ShelfView(), epochs=7) == set()
+
+
+def test_failures_from_before_a_retry_tell_nothing_more() -> None:
+    history = History(
+        manifests=[manifest(9, "i", 2)],
+        failures=[
+            failure("p", 1, 50),
+            failure("p", 2, 40),
+            failure("p", 3, 20),
+            failure("q", 1, 50),
+            failure("q", 2, 45),
+        ],
+        decisions=[DecisionMark(1, Kind.RETRY, "", NOW - 30 * DAY)],
+    )
+
+    assert named(history, ShelfView()) == {
+        "failures p.000001.0001.json",
+        "failures p.000002.0001.json",
+        "failures q.000001.0001.json",
+    }
+
+
+def test_a_refusal_to_adopt_counts_for_the_book_that_stands_and_the_newest_listing() -> None:
+    here, before = keys.adoption("x"), keys.adoption("w")
+    history = History(
+        manifests=[manifest(1, "a", 50), manifest(2, "b", 40)],
+        failures=[failure(before, 2, 30), failure(here, 1, 30), failure(here, 2, 30), failure(before, 2, 0.5, epoch=2)],
+    )
+
+    assert {name for name in named(history, ShelfView(Shelf.FOREIGN, "x")) if name.startswith("failures")} == {
+        f"failures {before}.000002.0001.json",
+        f"failures {here}.000001.0001.json",
+    }
+
+
+@pytest.mark.parametrize(
+    ("staged", "sent_days_ago", "failures", "expected"),
+    [
+        (0, 90, 0, False),
+        (3, 90, 0, True),
+        (3, 29, 0, False),
+        (4, 29, 0, False),
+        (5, 29, 0, True),
+        (0, 1, 100, False),
+        (0, 1, 101, True),
+    ],
+)
+def test_where_a_closer_look_pays(staged: int, sent_days_ago: float, failures: int, expected: bool) -> None:
+    history = History(
+        manifests=[manifest(1, "a", 100)],
+        sent=[sent(1, "a", sent_days_ago)],
+        staged={str(page) for page in range(staged)},
+        failures=[failure("p", 1, 1, epoch) for epoch in range(failures)],
+    )
+
+    assert may_be_littered(history, 3, NOW) is expected
+    assert not may_be_littered(replace(history, manifests=[]), 3, NOW)
 
 
 def test_a_listing_that_is_the_books_again_counts_as_bound() -> None:
@@ -221,12 +357,14 @@ AGES = st.one_of(st.floats(0, 3), st.floats(0, 120)).map(lambda days: NOW - days
 SEQS = st.integers(1, 7)
 REVISIONS = st.sampled_from("abc")
 PAGES = st.sampled_from("pq")
+TROUBLES = PAGES | st.sampled_from([keys.adoption("x"), keys.adoption("y")])
+EPOCHS = 2
 VERSIONS = st.sampled_from("xyz")
 HISTORIES = st.builds(
     History,
     manifests=st.lists(st.builds(ManifestMark, SEQS, REVISIONS, st.sampled_from("kl"), AGES), max_size=8),
     sent=st.lists(st.builds(SentMark, SEQS, REVISIONS, st.integers(1, 2), AGES), max_size=8),
-    failures=st.lists(st.builds(FailureMark, PAGES, SEQS, st.integers(1, 3), AGES), max_size=8),
+    failures=st.lists(st.builds(FailureMark, TROUBLES, SEQS, st.integers(1, 3), AGES), max_size=8),
     receipts=st.lists(st.builds(ReceiptMark, SEQS, VERSIONS, st.integers(0, 1), AGES), max_size=5),
     decisions=st.lists(
         st.builds(DecisionMark, st.integers(1, 3), st.sampled_from(list(Kind)), REVISIONS, AGES), max_size=2
@@ -240,7 +378,7 @@ def shelf_of(history: History, book: tuple[Shelf, str, int, str, bool]) -> Shelf
     shelf, version, seq, revision, elsewhere = book
     if shelf is not Shelf.OURS:
         return ShelfView(shelf, version if shelf is not Shelf.FREE else "", elsewhere=elsewhere)
-    named = [mark for mark in history.receipts if mark.version_digest == version]
+    named = [mark for mark in history.proofs if mark.version_digest == version]
     if not named:
         return ShelfView(shelf, version, seq, revision)
     mark = max(named, key=lambda mark: (mark.seq, mark.decision))
@@ -251,17 +389,19 @@ def answers(history: History, view: ShelfView) -> object:
     """All that is asked of a history and can change what happens."""
     head = history.head
     assert head is not None
-    accepted = [mark.seq for mark in history.manifests if mark.revision == history.standing.accepted]
+    same = [mark for mark in history.manifests if mark.revision == history.standing.accepted]
+    accepted = [mark.seq for mark in same if mark.created <= history.standing.accepted_at]
     equal = [mark.seq for mark in history.manifests if history.revision_of(mark.seq) == view.revision]
     book = max([view.seq or 0, *equal]) if view.shelf is Shelf.OURS else 0
     return {
         "head": (head, history.ambiguous, history.next_seq, sorted(history.epochs(head))),
         "receipt": history.receipt and (history.receipt.seq, history.receipt.decision),
-        "book": [mark for mark in history.receipts if mark.version_digest == view.version],
+        "book": [mark for mark in history.proofs if mark.version_digest == view.version],
         "bound": (history.was_bound(head), is_bound(history, view, head), view.seq and history.revision_of(view.seq)),
-        "accepted": max(accepted, default=0),
+        "accepted": (max((mark.seq for mark in same), default=0), max(accepted, default=0)),
+        "adopted": is_bound(history, view, head) or may_be_adopted(history, view, "adopt"),
         "keys": {mark.key_digest for mark in history.manifests},
-        "eligible": _eligible(history, book - (view.decision < history.standing.shape)),
+        "next book": _eligible(history, book - (view.decision < history.standing.shape))[:1],
         "decisions": history.decisions,
     }
 
@@ -289,7 +429,7 @@ def test_whatever_part_of_it_is_gone_all_answers_are_the_same(
 ) -> None:
     history = _each_key_once(history)
     view = shelf_of(history, book)
-    found = list(needless(V, history, view, NOW, wanted))
+    found = list(needless(V, history, view, NOW, wanted, epochs=EPOCHS))
     if history.head is None:
         assert found == []
         return
@@ -301,7 +441,7 @@ def test_whatever_part_of_it_is_gone_all_answers_are_the_same(
         concerned = {"p", "q"} if wanted is None else wanted
         assert _final(left) & concerned == _final(history) & concerned
         head = history.head.seq
-        assert [mark for mark in left.failures if mark.seq == head] == [m for m in history.failures if m.seq == head]
+        assert _of(left, head) == _of(history, head)
 
 
 @settings(max_examples=300)
@@ -339,5 +479,10 @@ def _each_key_once(history: History) -> History:
     )
 
 
+def _of(history: History, seq: int) -> list[FailureMark]:
+    """The failures of a listing's pages."""
+    return [mark for mark in history.failures if mark.seq == seq and mark.page in {"p", "q"}]
+
+
 def _final(history: History) -> set[str]:
-    return final_failures(history.failures, now=NOW, epochs=2, after=0.0)
+    return final_failures(history.failures, now=NOW, epochs=EPOCHS, after=2 * DAY, since=history.standing.retried)
