@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pagebind.core.numbers import Number, number_of
+from pagebind.core.numbers import Number, chapter_order, number_of, with_digits
 
 VOLUMES = [
     ("Vol 01", "1"),
@@ -78,6 +78,44 @@ VOLUMES = [
     ("十二", "12"),
     ("一〇二", "102"),
     ("０７", "7"),
+    ("Tome 1,5", "1.5"),
+    ("Vol 1,2,3", "1"),
+    ("c001 (v01)", "1"),
+    ("1-8巻セット", "1-8"),
+    ("Book 3", "3"),
+    ("Part 2", "2"),
+    ("Album 4", "4"),
+    ("Том 3", "3"),
+    ("Volumen 3", "3"),
+    ("第壹卷", "1"),
+    ("第拾贰卷", "12"),
+    ("Vol.三", "3"),
+    ("Vol 12a", "12"),
+    ("Vol. 03b", "3"),
+    ("【03】", "3"),
+    ("進撃の巨人(34)", "34"),
+    ("進撃の巨人（34）", "34"),
+    ("[諫山創] 進撃の巨人(34)", "34"),
+    ("Saga 012 (2013) (Digital)", "12"),
+    ("Batman 042", "42"),
+    ("One-Punch Man - 023 - Crab", "23"),
+    ("Tintin - 05 - Le sceptre", "5"),
+    ("Tintin - 5 - Le sceptre", "5"),
+    ("Lucky Luke 23", "23"),
+    ("Catch 22", "22"),
+    ("7 Seeds 03", "3"),
+    ("Area 51 v02", "2"),
+    ("Blade Runner 2049 01", "1"),
+    ("100 Bullets 012", "12"),
+    ("Fantastic 04", "4"),
+    ("Fantastic 4 03", "3"),
+    ("[Group] Batman 042 [x]", "42"),
+    ("No. 6 v03", "3"),
+    ("JoJo Part 4 - Diamond is Unbreakable 03", "3"),
+    ("Title 03 of 06", "3"),
+    ("Akira 01-03", "1-3"),
+    ("海贼王 12", "12"),
+    ("Stop 12", "12"),
 ]
 
 CHAPTERS = [
@@ -111,6 +149,34 @@ CHAPTERS = [
     ("시즌2 3화", "3"),
     ("Chapter 2004", "2004"),
     ("Chapitre 8", "8"),
+    ("第12,5話", "12.5"),
+    ("第 12 . 5 話", "12.5"),
+    ("[v2] Chapter 5", "5"),
+    ("T2 Judgment Day #5", "5"),
+    ("Chapters 1 to 10", "1-10"),
+    ("Issue 7", "7"),
+    ("No.5", "5"),
+    ("No. 5", "5"),
+    ("Nr. 12", "12"),
+    ("n°12", "12"),
+    ("№ 12", "12"),
+    ("Heft 12", "12"),
+    ("Act.5", "5"),
+    ("Lesson 7", "7"),
+    ("S02E05", "5"),
+    ("Глава 15", "15"),
+    ("Capítulo 5", "5"),
+    ("Cap. 05", "5"),
+    ("Capitolo 5", "5"),
+    ("Rozdział 5", "5"),
+    ("第12集", "12"),
+    ("第廿三回", "23"),
+    ("Ch 12a", "12"),
+    ("Ch.10000", "10000"),
+    ("第10000话", "10000"),
+    ("No. 6 #12", "12"),
+    ("Chapter 7 (v2)", "7"),
+    ("c012v2", "12"),
 ]
 
 NEITHER = [
@@ -127,7 +193,6 @@ NEITHER = [
     "Rev2",
     "Chapter",
     "T-1000",
-    "Catch 22",
     "Don't 3",
     "One-Punch Man 2nd",
     "(C99) [Circle] Title",
@@ -142,7 +207,6 @@ NEITHER = [
     "12 Volumes",
     "第3季",
     "上巻",
-    "Vol 12a",
     "Vol 12345",
     "v1.2.3",
     "12½",
@@ -150,6 +214,28 @@ NEITHER = [
     "百話",
     "100P",
     "Volume Ⅲ",
+    "8巻セット",
+    "12册装",
+    "全8巻セット",
+    "第1,234話",
+    "20 Boys",
+    "100 Bullets",
+    "[Group] 20 Boys",
+    "Blade Runner 2049",
+    "Fantastic 4",
+    "Title 12 Volumes",
+    "Title 全 12 卷",
+    "Title 100 pages",
+    "Season 02",
+    "Title Season 02",
+    "Title 1080",
+    "Title (2013)",
+    "進撃の巨人(34) (2013)",
+    "Title 50%",
+    "BD 3D",
+    "Vol 3D",
+    "Title 3 of 6",
+    "Say no 5",
 ]
 
 
@@ -182,12 +268,70 @@ def test_in_a_name_that_is_known_to_be_a_chapters_its_number_counts(name: str, n
     assert number_of(name, chapter_first=True) == number
 
 
-_PIECES = st.sampled_from("vT第卷巻话話제권화#c至全-～. 1１十百〇(²½Ⅷ") | st.sampled_from(["Vol", "Ch.", "12", "2004"])
+@pytest.mark.parametrize(
+    ("name", "title", "text"),
+    [
+        ("Catch 22", "Catch 22", None),
+        ("Catch 22 (2004)", "Catch 22", None),
+        ("Catch 22 03", "Catch 22", "3"),
+        ("No. 6 03", "No. 6", "3"),
+        ("Akira 02 (Extra)", "Akira", "2"),
+        ("Akira 4", "Akira", "4"),
+        ("Akira 4 (Extra)", "Akira", "4"),
+        ("Akira 4 Horsemen", "Akira", None),
+        ("Akira 20", "Akira 2", "20"),
+        ("Akirav03", "Akira", "3"),
+        ("Akira extra", "Akira", None),
+        ("海贼王12", "海贼王", "12"),
+        ("Vol 1", "Vol 1", "1"),
+        ("Book 3", "Book 3", "3"),
+        ("07", "07", "7"),
+        ("Lucky Luke 23", "Tintin", "23"),
+    ],
+)
+def test_the_numbers_of_a_known_title_are_the_titles(name: str, title: str, text: str | None) -> None:
+    assert number_of(name, title=title) == (text and Number("volume", text))
+
+
+@pytest.mark.parametrize(
+    ("name", "order"),
+    [
+        ("Ch 10", ("chapter", (), 10.0)),
+        ("chapter 4.5 v2", ("chapter", (), 4.5)),
+        ("Ch 1-3", ("chapter", (), 1.0)),
+        ("012", ("chapter", (), 12.0)),
+        ("第二十话", ("chapter", (), 20.0)),
+        ("第二季 第十话", ("chapter", (2,), 10.0)),
+        ("S02E05", ("chapter", (2,), 5.0)),
+        ("Vol 2 Ch 3", ("chapter", (2,), 3.0)),
+        ("Vol 2", ("volume", (), 2.0)),
+        ("No. 5", ("chapter", (), 5.0)),
+        ("Prologue", None),
+        ("Batman 042", None),
+        ("番外第1话", None),
+        ("Omake Ch 2", None),
+        ("Title (2004)", None),
+    ],
+)
+def test_what_puts_a_chapter_in_order(name: str, order: tuple[str, tuple[int, ...], float] | None) -> None:
+    assert chapter_order(name) == order
+
+
+def test_chinese_numerals_become_digits_only_where_they_count() -> None:
+    assert with_digits("第十页 第二十一話 第 九 卷 第三方 三国 第一百零二章") == (
+        "第10页 第21話 第 9 卷 第三方 三国 第102章"
+    )
+
+
+_PIECES = st.sampled_from("vT第卷巻话話제권화#c至全-～. 1１十百〇(²½Ⅷ") | st.sampled_from(
+    ["Vol", "Ch.", "12", "2004", " - ", "[", "Part ", ","]
+)
 
 
 @given(st.text() | st.lists(_PIECES, max_size=12).map("".join))
 def test_any_name_gives_a_plain_number_or_none(name: str) -> None:
     number = number_of(name)
+    chapter_order(name)
 
     if number is not None:
         ends = number.text.split("-")
@@ -200,6 +344,7 @@ def test_long_names_take_no_longer_than_their_length(one: str, two: str, three: 
     """Quadratic time would be minutes here."""
     began = time.process_time()
     number_of((one + two + three) * 10_000)
+    chapter_order((one + two + three) * 10_000)
 
     assert time.process_time() - began < 1
 

@@ -90,9 +90,20 @@ TREES = [
     ),
     Tree(
         "series and number, no word between",
-        {"Akira/Akira 01": ("Akira/01.cbz", "1"), "Akira/Akira 02 (Extra)": ("Akira/Akira 02 (Extra).cbz", "")},
+        {"Akira/Akira 01": ("Akira/01.cbz", "1"), "Akira/Akira 02 (Extra)": ("Akira/02.cbz", "2")},
         library="{series}/{number:02}.cbz",
         settings={"reader": "komga"},
+    ),
+    Tree(
+        "issues without a sign",
+        {
+            "Saga/Saga 012 (2013) (Digital)": "Saga/012.cbz",
+            "Tintin/Tintin - 05 - Le sceptre": "Tintin/005.cbz",
+            "100 Bullets/100 Bullets 007": "100 Bullets/007.cbz",
+            "100 Bullets/100 Bullets": "100 Bullets/100 Bullets.cbz",
+            "進撃の巨人/進撃の巨人(34)": "進撃の巨人/034.cbz",
+        },
+        library="{series}/{number:03}.cbz",
     ),
     Tree(
         "only numbers",

@@ -74,17 +74,15 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _number(placed: Placed, series: str, name: str) -> Number | None:
-    """The number of the chapter that the layout knows of, else what the name says, also after the series' own."""
+    """The number of the chapter that the layout knows of, else what the name says behind the series' own."""
     # Here, not above: what starts a process and names no volume does without.
     from pagebind.core.numbers import number_of
 
+    title = series if name.startswith(series) else ""  # without it, "Vol 01" is read once for all series
     if placed.chapter:
-        found = number_of(name, chapter_first=True)
+        found = number_of(name, chapter_first=True, title=title)
         return found and found._replace(kind="chapter")
-    found = number_of(name)
-    if found is None and series and name.startswith(series):
-        found = number_of(name.removeprefix(series).strip(_SEPARATORS))
-    return found
+    return number_of(name, title=title)
 
 
 def _about(watch: Watch, series: str, title: str, number: Number | None) -> About:
