@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cli.command import Home, call, end
+from tests.cli.command import SECONDS, Home, call, end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +28,7 @@ SECRET = "alist-71c2e8f0-secret-secret"
         ({"source": 'tokn = "env:X"'}, ["unknown key tokn in [source]", "did you mean token?"]),
         ({"more": 'exlude = ["raw/"]'}, ["unknown key exlude", "did you mean exclude?"]),
         ({"bind": 'settle = "abc"'}, ["[bind] settle", "10m"]),
+        ({"bind": 'settle = "99999999d"'}, ["[bind] settle", "at most 3650d"]),
         ({"more": 'archives = "bind"'}, ["archives", '"copy"']),
         ({"more": 'layout = "{series}/{vol}"'}, ["layout", "{volume}"]),
         ({"more": 'library = "{series}/{numbr}.cbz"'}, ["library", "{number}"]),
@@ -86,6 +91,7 @@ def test_the_configuration_is_found_by_its_variable(home: Home, monkeypatch: pyt
         (("verify", "Vol 1.cbz"), ["means 2 volumes"]),
         (("run", "--settle", "abc"), ["--settle 'abc' is no length of time", "--settle 10m"]),
         (("run", "--settle", "-1"), ["--settle '-1'"]),
+        (("run", "--settle", "99999999d"), ["--settle '99999999d' is too long: at most 3650d"]),
         (("run", "--limit", "0"), ["--limit 0", "from 1"]),
         (("run", "--limit", "-3"), ["--limit -3"]),
         (("run", "--limit", "many"), ["--limit", "many", "pagebind run --help"]),
@@ -185,6 +191,23 @@ def test_guests_are_not_let_in(home: Home) -> None:
     assert home.server.count() <= 2
     document = home.call("run", "--json")
     assert [problem["code"] for problem in document.document["problems"]] == ["auth"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("words", [("status",), ("status", "--json"), ("run", "--json"), ("run",), ("gc", "--help")])
+def test_output_that_cannot_be_written(home: Home, words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pagebind", words[0], "--config", home.config, *words[1:]],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=SECONDS,
+        )
+    assert done.returncode == 1
+    *progress, line = done.stderr.decode().splitlines()
+    assert line == f"error: the output cannot be written: {os.strerror(errno.ENOSPC)}"
+    assert all(told.startswith("bound ") for told in progress)
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])

@@ -223,6 +223,7 @@ WRONG = [
     ("poll", "interval = '30m1h'", "[poll] interval is '30m1h', not a time such as", 'interval = "15m"'),
     ("poll", "interval = 2026-01-01", "[poll] interval is a date or time, not a time such as", 'interval = "15m"'),
     ("bind", "settle = -1", "[bind] settle is -1, not a time such as", 'settle = "10m"'),
+    ("bind", "settle = '3650d1s'", "[bind] settle is '3650d1s', not a time of at most 3650d", 'settle = "10m"'),
     ("bind", "settle = false", "[bind] settle is false, not a time such as", 'settle = "10m"'),
     ("bind", "give_up_epochs = 0", "[bind] give_up_epochs is 0, not a whole number from 1", "give_up_epochs = 3"),
     ("bind", "keep_pages = 'true'", "[bind] keep_pages is 'true', not true or false", "keep_pages = false"),
@@ -396,6 +397,7 @@ def test_folders(written: str, folder: str) -> None:
         ("0", 0),
         ('"0"', 0),
         ('"1.5h"', 5400),
+        ('"3650d"', 315_360_000),
     ],
 )
 def test_durations(written: str, seconds: float) -> None:

@@ -22,7 +22,7 @@ class SystemClock:
 
     def wait(self, seconds: float) -> None:
         """Let so much time pass, or less if cancelled."""
-        self._cancelled.wait(seconds)
+        self._cancelled.wait(min(seconds, threading.TIMEOUT_MAX))
 
     def cancel(self) -> None:
         """Wake everybody who waits."""

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 
+_FIRST = datetime.min.replace(tzinfo=UTC).timestamp()
+_LAST = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
+"""What a date can be, in seconds since the epoch: the years 1 to 9999."""
+
 
 class VolumeReport(NamedTuple):
     """One volume. Times are seconds since the epoch; sizes are bytes; ``staged`` counts the pages safely in work."""
@@ -59,10 +63,11 @@ class VolumeReport(NamedTuple):
 
 
 def rfc3339(instant: float | None) -> str | None:
-    """Seconds since the epoch as ``2026-11-22T03:10:58Z``."""
+    """Seconds since the epoch as ``2026-11-22T03:10:58Z``, as far as the years 1 to 9999 go."""
     if instant is None:
         return None
-    return datetime.fromtimestamp(instant, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    dated = datetime.fromtimestamp(min(max(_FIRST, instant), _LAST), UTC)  # in this order also for NaN
+    return dated.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def problem_of(error: PagebindError) -> Problem:

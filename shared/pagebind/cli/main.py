@@ -6,6 +6,7 @@ import importlib
 import io
 import json
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -99,7 +100,22 @@ def entry() -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         status = session.FAILED
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        status = _end_of_output(error)
     sys.exit(status or 0)
+
+
+def _end_of_output(error: OSError) -> int:
+    """What was to be said cannot be written: one line on standard error, as far as that takes one."""
+    from pagebind.cli import session
+
+    with suppress(OSError):
+        sys.stdout.close()  # what it still holds would fail once more when the process ends
+    with suppress(OSError):
+        click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
+    return session.FAILED
 
 
 def _write_any_name() -> None:

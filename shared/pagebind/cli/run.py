@@ -18,6 +18,7 @@ from pagebind.cli.session import (
     UNFINISHED,
     Interrupted,
     Session,
+    length_of_time,
     options,
     status_of,
     tell_error,
@@ -66,14 +67,9 @@ def run(session: Session, paths: Sequence[str], settle: str | None, wait: bool, 
 
 
 def _settle(text: str | None) -> float | None:
-    from pagebind.config import parse_duration
-
     if text is None:
         return None
-    seconds = parse_duration(text)
-    if seconds is None:
-        raise UsageError(f"--settle {text!r} is no length of time", fix="for example --settle 0 or --settle 10m")
-    return seconds
+    return length_of_time("--settle", text, fix="for example --settle 0 or --settle 10m", zero=True)
 
 
 def run_with(session: Session, settings: Settings, env: Mapping[str, str], prepare: Prepare) -> int:

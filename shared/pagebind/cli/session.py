@@ -17,7 +17,7 @@ import click
 from pagebind.app.report import SCHEMA, problem_of
 from pagebind.cli import logs
 from pagebind.cli.text import printable
-from pagebind.errors import PagebindError
+from pagebind.errors import PagebindError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -78,6 +78,22 @@ class Session:
                 tell_problem(problem)
             if len(problems) > most:
                 click.echo(f"... and {len(problems) - most} problems more: --json lists them all", err=True)
+
+
+def length_of_time(option: str, written: str, *, fix: str, zero: bool = False) -> float:
+    """Seconds of what was given to an option. ``zero``: it may be none at all.
+
+    Raises:
+        UsageError: it is no time, or one of more than ten years.
+    """
+    from pagebind.config import LONGEST, parse_duration
+
+    seconds = parse_duration(written)
+    if seconds is None or (seconds == 0 and not zero):
+        raise UsageError(f"{option} {written!r} is no length of time", fix=fix)
+    if seconds > LONGEST:
+        raise UsageError(f"{option} {written!r} is too long: at most 3650d", fix=fix)
+    return seconds
 
 
 def dumps(document: dict[str, Any]) -> str:

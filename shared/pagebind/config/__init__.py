@@ -18,10 +18,11 @@ from pagebind.config.settings import (
     Subscription,
 )
 from pagebind.config.template import template
-from pagebind.config.values import parse_duration
+from pagebind.config.values import LONGEST, parse_duration
 
 __all__ = [
     "FILE_NAME",
+    "LONGEST",
     "SETTINGS",
     "BindSettings",
     "Patterns",

@@ -21,6 +21,8 @@ _LATER: Final = "is not in this version of Pagebind"
 _NUMBER: Final = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
 _DURATION: Final = re.compile(rf"(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?")
 _DURATION_UNITS: Final = (86_400, 3_600, 60, 1)
+LONGEST: Final = 3650 * 86_400.0
+"""Seconds of the longest time that can be meant: ten years. Clocks and calendars have room for it."""
 _SIZE: Final = re.compile(rf"{_NUMBER}(k|M|G|Ki|Mi|Gi|)B?", re.IGNORECASE)
 _SIZE_UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _LARGEST: Final = 10**15
@@ -105,7 +107,7 @@ def parse_duration(written: str) -> float | None:
 
 
 def duration(least: float) -> Reader:
-    """A time, in seconds, of at least ``least`` seconds."""
+    """A time, in seconds, of at least ``least`` seconds and at most ten years."""
 
     def read(value: object, place: Place) -> float:
         # A bare 0 is the only number without a unit that can be meant in one way only.
@@ -115,6 +117,8 @@ def duration(least: float) -> Reader:
             raise place.unfit(value, 'a time such as "90s", "10m", "1h30m" or "2d"')
         if seconds < least:
             raise place.unfit(value, f"a time of at least {least:g} s")
+        if seconds > LONGEST:
+            raise place.unfit(value, "a time of at most 3650d")
         return seconds
 
     return read
