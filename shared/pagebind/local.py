@@ -13,9 +13,10 @@ from pagebind.app.finalize import Finalize, Finalized
 from pagebind.app.finalize import Outcome as FinalizeOutcome
 from pagebind.app.poll import Poll, Round, record_run, refetch_tasks
 from pagebind.app.report import VolumeReport, problem_of
+from pagebind.core import keys
 from pagebind.core.planner import Action, Problem, State
 from pagebind.core.wording import counted
-from pagebind.errors import KeyRefused, PagebindError, StoreError
+from pagebind.errors import KeyRefused, PagebindError, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ class RunRequest(NamedTuple):
         volumes: what can be done for these, by their ids, without the server is done first; if that is all, the server
             is not asked.
         look: ask the server at all.
+        expects: so many volumes were in the store before; with none left in it, it is not the same store.
     """
 
     paths: tuple[str, ...] = ()
@@ -46,11 +48,15 @@ class RunRequest(NamedTuple):
     wait: bool = False
     volumes: tuple[str, ...] = ()
     look: bool = True
+    expects: int = 0
 
 
 @dataclass(slots=True)
 class RunResult:
-    """What a run did. Each volume stands in exactly one list; ``error`` is what ended the run early."""
+    """What a run did. Each volume stands in exactly one list.
+
+    ``error`` is what ended the run early; ``interrupted``: a signal did, so that it neither succeeded nor failed.
+    """
 
     bound: list[VolumeReport] = field(default_factory=list)
     up_to_date: list[VolumeReport] = field(default_factory=list)
@@ -62,6 +68,7 @@ class RunResult:
     bytes_fetched: int = 0
     seconds: float = 0.0
     error: PagebindError | None = None
+    interrupted: bool = False
 
 
 class Runner:
@@ -110,6 +117,7 @@ class Runner:
 
     def interrupted(self) -> RunResult:
         """What was done until now, after `run` was broken off by a signal."""
+        self.result.interrupted = True
         if not self._grace:
             self._parts.clock.cancel()
             self._assess_what_was_done()
@@ -117,6 +125,7 @@ class Runner:
 
     def _run_alone(self, request: RunRequest, started: float) -> None:
         try:
+            self._demand_a_store(request.expects)
             self._parts.work.sweep()
             self._parts.library.sweep()
             self._poll = self._parts.poll(self._dispatch, write=True)
@@ -134,8 +143,17 @@ class Runner:
             self._collect_garbage()
             self._record(started)
 
+    def _demand_a_store(self, volumes: int) -> None:
+        """Refuse to begin anew in a store that held ``volumes`` volumes: most likely its disk has gone."""
+        if volumes and next(iter(self._parts.work.list(keys.MANIFESTS)), None) is None:
+            raise StoreUnavailable(
+                f"the store is empty, but held {counted(volumes, 'volume')} before",
+                fix="mount it; if it was emptied on purpose, restart pagebind",
+            )
+
     def _break_off(self, started: float) -> None:
         """A signal came: begin no page any more, let those under way end in time, and write down what was done."""
+        self.result.interrupted = True
         self._dispatch.stop()
         if self._grace:
             self._parts.clock.cancel()
@@ -150,11 +168,15 @@ class Runner:
 
     def _collect_garbage(self) -> None:
         """Remove a little of what no state needs any more: a full `gc` is a command of its own."""
-        from pagebind.app.gc import collect_a_little
+        from pagebind.app.gc import Known, collect_a_little
 
-        found = ((a.sighting.volume, a.history, a.facts.view) for a in self._assessments if a.sighting.planned is None)
+        found = [
+            Known(a.sighting.volume, a.history, a.facts.view, a.sighting.pages)
+            for a in self._assessments
+            if a.sighting.planned is None
+        ]
         try:
-            collect_a_little(self._parts.work, found, self._parts.clock.now())
+            collect_a_little(self._parts.work, found, self._parts.clock.now(), epochs=self._parts.policy.give_up_epochs)
         except StoreError as error:
             self._note("/", problem_of(error))
 
@@ -245,6 +267,7 @@ class Runner:
             problems=self._problems(),
             error=self.result.error,
             complete=self._looked_at_all,
+            interrupted=self.result.interrupted,
         )
 
     def _problems(self) -> list[Problem]:

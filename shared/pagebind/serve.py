@@ -44,6 +44,7 @@ class Rounds:
         self._parts = build()
         self._refused = False
         self._runner: Runner | None = None
+        self._volumes = 0
 
     def __iter__(self) -> Iterator[RunResult]:
         """The rounds; each wait comes when the next one is asked for."""
@@ -61,8 +62,10 @@ class Rounds:
             return RunResult(problems=[problem_of(error)], error=error)
         parts = self._parts
         self._runner = Runner(parts, lambda: self._lock(parts), grace=_GRACE)
-        result = self._runner.run(RunRequest())
+        result = self._runner.run(RunRequest(expects=self._volumes))
         self._runner = None
+        if result.error is None:
+            self._volumes = _recorded(result)
         self._refused = isinstance(result.error, AuthRefused)
         return result
 
@@ -81,6 +84,12 @@ class Rounds:
     def close(self) -> None:
         """Give back the connections."""
         self._parts.source.close()
+
+
+def _recorded(result: RunResult) -> int:
+    """How many volumes the store holds after a round."""
+    lists = (result.bound, result.up_to_date, result.waiting, result.held)
+    return sum(report.seq is not None for reports in lists for report in reports)
 
 
 class Said(NamedTuple):
@@ -107,6 +116,8 @@ class Memory:
 
     def compare(self, result: RunResult) -> Said:
         """What is new in this round's result."""
+        if result.interrupted:  # it has shown neither that a trouble is there nor that it is over
+            return Said([problem for problem in result.problems if problem not in self._known])
         if result.error is not None:
             return self._failing(problem_of(result.error))
         back, self._failed, self._trouble = self._failed, 0, None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.memory_source import picture
 from tests.support.watched_store import Death, Died, WatchedStore
 
 from pagebind.app.gc import Gc
 from pagebind.core import keys
 from pagebind.core.keys import SentMark
-from pagebind.errors import KeyRefused, ServerUnreachable, StoreUnavailable
+from pagebind.errors import KeyRefused, PageWrong, ServerUnreachable, StoreUnavailable
 
 if TYPE_CHECKING:
     from tests.app.world import World
@@ -195,3 +197,94 @@ def test_markers_of_lost_manifests_do_not_give_a_seq_twice(aged: World) -> None:
     aged.source.add(f"{FOLDER}/4.jpg")
 
     assert [volume.seq for volume in aged.run().bound] == [10]
+
+
+def of_volume(world: World) -> int:
+    """How many objects there are of the one volume."""
+    return sum(keys.volume_of(key) == VOLUME for key in world.names(""))
+
+
+def test_a_volume_that_changes_daily_and_is_never_bound_stays_small(world: World) -> None:
+    world.source.folder(FOLDER, "1.jpg", "2.jpg", "3.jpg")
+    world.source.page_faults[f"{FOLDER}/3.jpg"] = [PageWrong("no picture")]
+    most = 0
+    for day in range(400):
+        world.source.add(f"{FOLDER}/2.jpg", picture(f"day {day}"), modified=f"{2000 + day}-01-01T00:00:00Z")
+        assert not world.run().bound
+        most = max(most, of_volume(world))
+        world.clock.advance(DAY)
+
+    assert most < 60
+    assert {key.partition("/")[0] for key in world.names("")} == {"manifests", "sent", "failures", "staging", "runs"}
+    del world.source.page_faults[f"{FOLDER}/3.jpg"]
+    world.source.add(f"{FOLDER}/2.jpg")
+    assert [volume.pages for volume in world.run().bound] == [3]
+
+
+def test_failures_of_pages_that_are_listed_no_more_stay_few_too(world: World) -> None:
+    world.source.folder(FOLDER, "1.jpg")
+    for day in range(150):
+        world.source.add(f"{FOLDER}/2.jpg", modified=f"{2000 + day}-01-01T00:00:00Z")
+        world.source.page_faults[f"{FOLDER}/2.jpg"] = [PageWrong("no picture")]
+        world.run()
+        world.clock.advance(DAY)
+        assert len(world.names(keys.FAILURES)) < 110
+
+
+def litter(world: World, volumes: int) -> None:
+    """Volumes whose pages have been lying there for long, and one of each that nobody wants."""
+    for number in range(volumes):
+        folder = f"/c/Series/Vol {number}"
+        world.source.folder(folder, "1.jpg", "2.jpg")
+        world.stage(folder)
+        world.source.page_faults[f"{folder}/2.jpg"] = [PageWrong("no picture")]
+        world.work.put(f"{keys.STAGING}{keys.volume_id(folder)}/orphan.entry", b"12345")
+        world.books.put(f"Series/Vol {number}.cbz", b"somebody else's")
+
+
+def orphans(world: World) -> int:
+    return sum("/orphan." in key for key in world.names(keys.STAGING))
+
+
+def test_each_run_looks_closely_at_three_volumes_and_at_all_after_some_runs(world: World) -> None:
+    litter(world, 8)
+    world.run()
+    assert orphans(world) == 8
+    world.clock.advance(31 * DAY)
+    left = []
+    for _ in range(60):
+        world.run()
+        left.append(orphans(world))
+        world.clock.advance(900)
+
+    assert left[0] == 5
+    assert all(before - after <= 3 for before, after in pairwise(left))
+    assert left[-1] == 0
+    assert len(world.names(keys.STAGING)) == 16
+
+
+def test_a_run_looks_closely_at_no_volume_that_is_in_order(world: World) -> None:
+    litter(world, 2)
+    world.run()
+    world.work = store = WatchedStore(world.folders)
+
+    world.run()
+
+    assert not [key for operation, key in store.calls if operation == "list" and key.startswith(f"{keys.STAGING}s")]
+
+
+def test_a_book_that_was_handed_on_leaves_no_receipt_for_ever(world: World) -> None:
+    world.source.folder(FOLDER, "1.jpg", "2.jpg")
+    world.run()
+    for name in ("1.jpg", "2.jpg"):
+        world.source.files[f"/c/Series/Vol 2/{name}"] = world.source.files.pop(f"{FOLDER}/{name}")
+    world.source.remove(FOLDER)
+    world.run()
+    assert len(world.names(f"{keys.DONE}{VOLUME}/")) == 1
+    world.clock.advance(31 * DAY)
+
+    world.run()
+
+    assert world.names(f"{keys.DONE}{VOLUME}/") == []
+    assert list(world.files("library")) == [KEY]
+    assert [volume.path for volume in world.run().up_to_date] == ["/c/Series/Vol 2"]

@@ -8,6 +8,7 @@ import pytest
 from tests.support.watched_store import WatchedStore
 
 from pagebind.app import health
+from pagebind.app.poll import record_run
 from pagebind.core import keys
 from pagebind.errors import ServerUnreachable
 
@@ -62,6 +63,32 @@ def test_a_failed_run_after_a_good_one_is_forgiven_for_a_while(world: World) -> 
     assert found.problem.message.endswith("; the last one failed: the server is down")
     assert found.last_run is not None
     assert found.last_run["error"]["code"] == "server"
+
+
+def break_off(world: World) -> None:
+    """What a run leaves that a signal ended."""
+    record_run(world.work, world.clock, started=world.clock.now(), assessments=[], problems=[], interrupted=True)
+
+
+def test_an_interrupted_run_is_neither_good_nor_bad(world: World) -> None:
+    break_off(world)
+    assert (check(world) or "").startswith("no run has succeeded since ")
+    assert "; the last one was interrupted at " in (check(world) or "")
+    world.clock.advance(60)
+    fail(world)
+    world.clock.advance(60)
+    break_off(world)
+    assert (check(world) or "").endswith("; the last one failed: the server is down")
+
+    world.clock.advance(60)
+    world.source.folder("/c/A", "1.jpg")
+    world.run()
+    world.clock.advance(60)
+    break_off(world)
+    found = health.check(world.work, world.clock, max_age=2 * HOUR, at_work=lambda: False)
+    assert found.problem is None
+    assert found.last_run is not None
+    assert found.last_run["interrupted"] is True
 
 
 def test_held_volumes_do_not_matter(world: World) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import json
+import shutil
 import threading
 import time
 import tracemalloc
@@ -14,10 +16,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pagebind.adapters.dispatch.local import LocalDispatch
+from pagebind.app import health
 from pagebind.core import keys
 from pagebind.core.planner import Problem
 from pagebind.errors import AuthRefused, ConfigError, PageCut, ServerUnreachable, StoreUnavailable
-from pagebind.local import RunResult
+from pagebind.local import Runner, RunResult
 from pagebind.serve import Memory, Rounds
 
 if TYPE_CHECKING:
@@ -243,13 +246,74 @@ def test_a_signal_lets_pages_under_way_end_and_begins_none(world: World) -> None
     assert result is not None
     assert (result.pages_fetched, [volume.staged for volume in result.waiting]) == (2, [2])
     assert len(world.names(keys.STAGING)) == 2
-    assert len(world.names(keys.RUNS)) == 1
+    (record,) = (json.loads(world.work.get(key)) for key in world.names(keys.RUNS))
+    assert (result.interrupted, record["interrupted"], record["error"]) == (True, True, None)
     assert len(world.run().bound) == 1
+
+
+def test_a_signal_while_the_server_is_down_is_no_success(world: World) -> None:
+    """The round that it breaks off has done nothing, neither good nor bad."""
+    world.source.folder(FOLDER, "1.jpg")
+    world.source.down = ServerUnreachable("down")
+    memory = Memory()
+    rounds = rounds_of(world)
+    failed = [memory.compare(result) for result in islice(rounds, 2)]
+    world.clock.advance(1)
+
+    def interrupt(_runner: object, *_: object) -> None:
+        raise Signalled
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Runner, "_rounds", interrupt)
+        with pytest.raises(Signalled):
+            next(iter(rounds))
+    result = rounds.broken_off()
+
+    assert result is not None
+    assert [said.again for said in failed] == [1, 2]
+    assert memory.compare(result) == ([], 0, 0)
+    assert len(world.names(keys.RUNS)) == 3
+    checked = health.check(world.work, world.clock, max_age=DAY, at_work=lambda: False)
+    assert checked.problem is not None
+    assert checked.problem.code == "server"
+
+
+def test_a_store_that_disappears_between_rounds_is_not_begun_anew(world: World) -> None:
+    world.policy = world.policy._replace(settle=0.0)
+    world.watches = (world.watches[0]._replace(existing="replace"),)
+    for number in (1, 2):
+        world.source.folder(f"/c/Series/Vol {number}", "1.jpg")
+    rounds = iter(rounds_of(world))
+    assert len(next(rounds).bound) == 2
+    books, work = world.files("library"), world.root / "work"
+    shutil.move(work, world.root / "elsewhere")
+    for mount_point in (False, True):
+        if mount_point:
+            work.mkdir()
+        world.source.listed.clear()
+        result = next(rounds)
+        assert isinstance(result.error, StoreUnavailable)
+        assert result.error.message == "the store is empty, but held 2 volumes before"
+        assert "mount it" in result.error.fix
+        assert world.source.listed == []
+        assert not world.files("work")
+        assert world.files("library") == books
+    shutil.rmtree(work)
+    shutil.move(world.root / "elsewhere", work)
+
+    assert len(next(rounds).up_to_date) == 2
+
+
+def test_a_store_without_volumes_may_stay_empty(world: World) -> None:
+    world.source.empty_folders.add("/c")
+
+    assert [result.error for result in islice(rounds_of(world), 3)] == [None] * 3
 
 
 DOWN, DOWN_TOO, FULL = ServerUnreachable("refused"), ServerUnreachable("timed out"), StoreUnavailable("full")
 HELD = Problem("removed", "somebody removed the book")
 OTHER = Problem("page_failed", "a page failed")
+NEW = Problem("page_failed", "another one failed")
 
 
 def test_a_trouble_is_told_once_and_its_end_too() -> None:
@@ -259,6 +323,11 @@ def test_a_trouble_is_told_once_and_its_end_too() -> None:
         said = memory.compare(RunResult(error=error, problems=list(problems)))
         return [problem.message for problem in said.problems], said.again, said.back
 
+    def interrupted(*problems: Problem) -> list[Problem]:
+        said = memory.compare(RunResult(problems=list(problems), interrupted=True))
+        assert (said.again, said.back) == (0, 0)
+        return said.problems
+
     assert of() == ([], 0, 0)
     assert of(None, HELD) == ([HELD.message], 0, 0)
     assert of(None, HELD, OTHER) == ([OTHER.message], 0, 0)
@@ -266,6 +335,7 @@ def test_a_trouble_is_told_once_and_its_end_too() -> None:
     assert of(DOWN_TOO) == ([], 2, 0)
     assert of(FULL) == (["full"], 3, 0)
     assert of(FULL) == ([], 4, 0)
+    assert interrupted(HELD, OTHER, NEW) == [NEW]
     assert of(None, HELD) == ([], 0, 4)
     assert of(DOWN) == (["refused"], 1, 0)
     assert of(None, HELD, OTHER) == ([OTHER.message], 0, 1)

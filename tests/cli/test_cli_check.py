@@ -53,7 +53,14 @@ def test_while_a_run_is_at_work(home: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("--max-age", "2h"), ("--check", "--max-age", "old"), ("--check", "--max-age", "0"), ("--check", "A/*")]
+    "words",
+    [
+        ("--max-age", "2h"),
+        ("--check", "--max-age", "old"),
+        ("--check", "--max-age", "0"),
+        ("--check", "--max-age", "4000d"),
+        ("--check", "A/*"),
+    ],
 )
 def test_words_that_mean_nothing(bound: Home, words: tuple[str, ...]) -> None:
     answer = bound.call("status", "--json", *words)

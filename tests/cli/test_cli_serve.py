@@ -93,7 +93,10 @@ def test_a_signal_in_the_middle_of_slow_downloads(home: Home) -> None:
     assert sum(volume["staged"] for volume in document["waiting"]) == fetched
     assert home.books() == []
     assert not list((home.store / ".tmp").iterdir())
-    assert home.call("status", "--check").status == 0
+    checked = home.call("status", "--check")
+    assert checked.status == 1
+    assert "the last one was interrupted at " in checked.line
+    assert ", interrupted, 0 problems" in home.call("status").out
     again = home.call("run", "--json").document
     assert again["pages_fetched"] == 65 - fetched
     assert home.books() == ["A/Vol 1.cbz", "B/Vol 1.cbz"]
@@ -169,7 +172,24 @@ def test_it_waits_for_another_run_and_says_so(home: Home) -> None:
     assert end(second).status == 130
 
 
-@pytest.mark.parametrize("every", ["0", "soon", "-1m", ""])
+def test_a_signal_while_it_waits_for_a_server_that_is_down_makes_nothing_well(home: Home) -> None:
+    home.server.faults.add("status", code=401, on="list")
+    process = home.spawn("serve", "--every", "0.2s")
+    assert "failed again" in line_of(process)
+    gate = home.shut(lists=True)
+    home.server.faults.clear()
+    until(lambda: gate.asked > 0)
+    process.send_signal(signal.SIGTERM)
+    answer = end(process)
+    gate.opened.set()
+    assert answer.status == 143
+    assert answer.line.startswith("error: ")
+    assert "well again" not in answer.out
+    assert " interrupted; 0 bound" in answer.out
+    assert home.call("status", "--check").status == 1
+
+
+@pytest.mark.parametrize("every", ["0", "soon", "-1m", "", "9999999d"])
 def test_no_length_of_time(home: Home, every: str) -> None:
     answer = home.call("serve", "--json", "--every", every)
     assert answer.status == 2

@@ -19,7 +19,7 @@ from pagebind.core import garbage, keys
 from pagebind.errors import KeyMissing, KeyRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pagebind.app.inventory import Inventory
     from pagebind.core.history import History
@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 
 _LITTLE = 200
 """So many objects at most are removed in a run."""
+
+_CLOSER = 3
+"""At so many volumes at most a run looks more closely."""
 
 _KINDS = {
     keys.MANIFESTS: "manifests",
@@ -65,26 +68,55 @@ class Collected:
         self.bytes += one.size
 
 
-def collect_a_little(work: Store, volumes: Iterable[tuple[str, History, ShelfView]], now: float) -> Collected:
-    """Remove a little of what is known to be needless from ``volumes`` (id, objects, book) and one listing of runs.
+class Known(NamedTuple):
+    """A volume as a run knows it: id, objects, book, and how many pages its newest listing has."""
+
+    volume: str
+    history: History
+    view: ShelfView
+    pages: int
+
+
+def collect_a_little(work: Store, volumes: Sequence[Known], now: float, *, epochs: int) -> Collected:
+    """Remove a little of what is known to be needless from ``volumes``, and by one listing of runs.
+
+    At a few volumes, others each time, where much seems to be left over, it looks as closely as `Gc` does.
+
+    ``epochs``: in so many a page must have failed to be given up.
 
     Raises:
         StoreUnavailable: the store cannot be listed or written.
     """
-    marks = (_Needless(key) for one in volumes for key in garbage.needless(*one, now))
     collected = Collected()
-    for needless in islice(chain(_old_runs(work, now), marks), _LITTLE):
+    littered = [one for one in volumes if garbage.may_be_littered(one.history, one.pages, now)]
+    littered.sort(key=lambda one: keys.digest(f"{one.volume} {now}"))
+    closer = {one.volume for one in littered[:_CLOSER]}
+    found = (
+        needless
+        for one in volumes
+        for needless in (
+            _all_of_one(work, one, _old_staging(work, now, one.volume), now, epochs, collected.problems)
+            if one.volume in closer
+            else map(_Needless, garbage.needless(one.volume, one.history, one.view, now, epochs=epochs))
+        )
+    )
+    for needless in islice(chain(_old_runs(work, now), found), _LITTLE):
         _remove(work, needless, collected)
     return collected
 
 
 class Gc:
-    """The use case: everything that is needless, of all volumes."""
+    """The use case: everything that is needless, of all volumes.
 
-    def __init__(self, work: Store, library: Store, clock: Clock) -> None:
+    Args:
+        epochs: in so many a page must have failed to be given up, by the settings.
+    """
+
+    def __init__(self, work: Store, library: Store, clock: Clock, *, epochs: int = garbage.MOST_EPOCHS) -> None:
         self._work = work
         self._library = library
         self._clock = clock
+        self._epochs = epochs
 
     def __call__(self, *, dry_run: bool = False) -> Collected:
         """Remove it, or with ``dry_run`` only say what.
@@ -96,7 +128,10 @@ class Gc:
         inventory = inventories.take(self._work, self._library)
         inventory.demand_a_library()
         collected = Collected()
-        staging = self._old_staging(now)
+        old = _old_staging(self._work, now)
+        staging = {
+            volume: list(found) for volume, found in groupby(old, lambda info: keys.volume_of(info.key)) if volume
+        }
         for volume in sorted(inventory.volumes.keys() | staging.keys()):
             for needless in self._of_volume(volume, inventory, staging.get(volume, []), now, collected.problems):
                 self._take(needless, collected, dry_run=dry_run)
@@ -110,34 +145,45 @@ class Gc:
         else:
             _remove(self._work, needless, collected)
 
-    def _old_staging(self, now: float) -> dict[str, list[ObjectInfo]]:
-        """Old objects in staging by volume; mostly there are none."""
-        old = (info for info in self._work.list(keys.STAGING) if garbage.is_orphan(info.key, info.created, now, ()))
-        return {volume: list(found) for volume, found in groupby(old, lambda info: keys.volume_of(info.key)) if volume}
-
     def _of_volume(
         self, volume: str, inventory: Inventory, staging: list[ObjectInfo], now: float, problems: list[Problem]
     ) -> Iterator[_Needless]:
         history = inventory.history(volume)
         head = history.head
         if head is None:
-            yield from (_Needless(info.key, info.size) for info in staging)
-            return
+            return iter([_Needless(info.key, info.size) for info in staging])
         view = inventory.view(volume, head.key_digest, self._library.head)
-        try:
-            wanted = self._pages(volume, [head]) if history.failures else None
-            held = self._pages(volume, garbage.kept_manifests(history, view, now)) if staging else frozenset()
-        except KeyMissing as error:  # of a volume that is damaged nothing is removed
-            problems.append(problem_of(error))
-            return
-        for info in staging:
-            if garbage.is_orphan(info.key, info.created, now, held):
-                yield _Needless(info.key, info.size)
-        yield from map(_Needless, garbage.needless(volume, history, view, now, wanted))
+        return _all_of_one(self._work, Known(volume, history, view, 0), staging, now, self._epochs, problems)
 
-    def _pages(self, volume: str, marks: Iterable[ManifestMark]) -> frozenset[str]:
-        """Ids of all pages of some manifests. Raises: KeyMissing."""
-        return frozenset(page.id for mark in marks for page in load_manifest(self._work, volume, mark).pages)
+
+def _old_staging(work: Store, now: float, volume: str = "") -> Iterator[ObjectInfo]:
+    """Old objects in staging, of one volume or of all; mostly there are none."""
+    prefix = f"{keys.STAGING}{volume}/" if volume else keys.STAGING
+    return (info for info in work.list(prefix) if garbage.is_orphan(info.key, info.created, now, ()))
+
+
+def _all_of_one(
+    work: Store, one: Known, staging: Iterable[ObjectInfo], now: float, epochs: int, problems: list[Problem]
+) -> Iterator[_Needless]:
+    """All that is needless of a volume with a manifest. ``staging``: its old objects there."""
+    volume, history, view, _ = one
+    head = history.head
+    old = list(staging)
+    try:
+        wanted = _pages(work, volume, [head]) if head and history.failures else None
+        held = _pages(work, volume, garbage.kept_manifests(history, view, now)) if old else frozenset()
+    except KeyMissing as error:  # of a volume that is damaged nothing is removed
+        problems.append(problem_of(error))
+        return
+    for info in old:
+        if garbage.is_orphan(info.key, info.created, now, held):
+            yield _Needless(info.key, info.size)
+    yield from map(_Needless, garbage.needless(volume, history, view, now, wanted, epochs=epochs))
+
+
+def _pages(work: Store, volume: str, marks: Iterable[ManifestMark]) -> frozenset[str]:
+    """Ids of all pages of some manifests. Raises: KeyMissing."""
+    return frozenset(page.id for mark in marks for page in load_manifest(work, volume, mark).pages)
 
 
 def _old_runs(work: Store, now: float) -> Iterator[_Needless]:

@@ -31,6 +31,8 @@ class Health(NamedTuple):
 def check(work: Store, clock: Clock, *, max_age: float, at_work: Callable[[], bool]) -> Health:
     """Well is who has ended a run without an error within ``max_age`` seconds, or is at work right now.
 
+    A run that a signal broke off is neither good nor bad.
+
     Reads records from the newest on, up to the first good one or the first that is too old. Held volumes are none of
     its business.
 
@@ -39,6 +41,7 @@ def check(work: Store, clock: Clock, *, max_age: float, at_work: Callable[[], bo
     """
     now = clock.now()
     newest: Mapping[str, Any] | None = None
+    last_to_end: Mapping[str, Any] | None = None
     for info in work.list(keys.RUNS):
         ended = keys.run_time(info.key)
         if ended > now + CLOCK_TOLERANCE:
@@ -47,11 +50,14 @@ def check(work: Store, clock: Clock, *, max_age: float, at_work: Callable[[], bo
         newest = newest if newest is not None else record
         if ended < now - max_age:
             break
-        if record is not None and record.get("error") is None:
+        if record is None or record.get("interrupted"):
+            continue
+        if record.get("error") is None:
             return Health(None, newest)
+        last_to_end = last_to_end if last_to_end is not None else record
     if at_work():
         return Health(None, newest)
-    return Health(_problem(newest, now - max_age), newest)
+    return Health(_problem(last_to_end if last_to_end is not None else newest, now - max_age), newest)
 
 
 def _read(work: Store, key: str) -> Mapping[str, Any] | None:
@@ -72,6 +78,9 @@ def _problem(newest: Mapping[str, Any] | None, since: float) -> Problem:
         return told._replace(
             message=f"no run has succeeded since {rfc3339(since)}; the last one failed: {told.message}"
         )
+    if newest.get("interrupted"):
+        how = f"no run has succeeded since {rfc3339(since)}; the last one was interrupted at {newest['ended']}"
+        return Problem("store", how, _FIX)
     failed = ", and it failed" if error else ""
     return Problem(
         "store", f"no run has ended since {rfc3339(since)}; the last one did at {newest['ended']}{failed}", _FIX

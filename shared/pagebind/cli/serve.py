@@ -12,14 +12,15 @@ import click
 from pagebind.cli.documents import EMPTY, run_document
 from pagebind.cli.examples import examples
 from pagebind.cli.run import summary, tell_of_another
-from pagebind.cli.session import Interrupted, Session, dumps, options, tell_error
+from pagebind.cli.session import Interrupted, Session, dumps, length_of_time, options, tell_error
 from pagebind.cli.text import moment
 from pagebind.core.wording import counted
-from pagebind.errors import UsageError
 
 if TYPE_CHECKING:
     from pagebind.local import RunResult
     from pagebind.serve import Memory
+
+_EXAMPLES = "for example --every 15m or --every 1h"
 
 
 @click.command(
@@ -42,7 +43,7 @@ def serve(session: Session, every: str | None) -> int:
     from pagebind.serve import Memory, Rounds
 
     settings = session.settings()
-    interval = settings.poll.interval if every is None else _every(every)
+    interval = settings.poll.interval if every is None else length_of_time("--every", every, fix=_EXAMPLES)
     rounds = Rounds(
         lambda: wiring.build(settings, os.environ), lambda parts: parts.run_lock(tell_of_another), every=interval
     )
@@ -59,22 +60,16 @@ def serve(session: Session, every: str | None) -> int:
     raise AssertionError("rounds have no end")
 
 
-def _every(text: str) -> float:
-    from pagebind.config import parse_duration
-
-    seconds = parse_duration(text)
-    if not seconds:
-        raise UsageError(f"--every {text!r} is no length of time", fix="for example --every 15m or --every 1h")
-    return seconds
-
-
 def _tell(session: Session, result: RunResult, memory: Memory) -> None:
     """One line for the round, and those of its problems that are new."""
     said = memory.compare(result)
     if session.json:
         click.echo(dumps(run_document(result)))
         return
-    if result.error is None:
+    if result.interrupted:
+        session.tell(said.problems)
+        session.say(f"{moment(time.time())} interrupted; {summary(result)}")
+    elif result.error is None:
         session.tell(said.problems)
         back = f"well again after {counted(said.back, 'failed round')}; " if said.back else ""
         session.say(f"{moment(time.time())} {back}{summary(result)}")

@@ -8,7 +8,7 @@ import click
 
 from pagebind.cli.documents import EMPTY, problems
 from pagebind.cli.examples import examples
-from pagebind.cli.session import FAILED, OK, UNFINISHED, Session, options, tell_problem
+from pagebind.cli.session import FAILED, OK, UNFINISHED, Session, length_of_time, options, tell_problem
 from pagebind.cli.text import moment, printable
 from pagebind.core.planner import Action, State
 from pagebind.core.wording import counted
@@ -57,14 +57,9 @@ def status(session: Session, volume: str | None, check: bool, max_age: str | Non
 
 
 def _age(text: str | None, settings: Settings) -> float:
-    from pagebind.config import parse_duration
-
     if text is None:
         return max(_MAX_AGE, 2 * settings.poll.interval)
-    seconds = parse_duration(text)
-    if not seconds:
-        raise UsageError(f"--max-age {text!r} is no length of time", fix="for example --max-age 2h")
-    return seconds
+    return length_of_time("--max-age", text, fix="for example --max-age 2h")
 
 
 def _check(session: Session, settings: Settings, max_age: float) -> int:
@@ -105,8 +100,7 @@ def _list(session: Session, volume: str | None) -> int:
     )
     for report in shown:
         _show(session, report)
-    if session.quiet:
-        session.tell(held)
+    session.tell(held if session.quiet else found.damaged)
     _show_last_run(session, found.last_run)
     return UNFINISHED if held else OK
 
@@ -122,7 +116,7 @@ def _show(session: Session, report: VolumeReport) -> None:
     state = click.style(f"{report.state.value:<13}", fg=_COLOURS.get(report.state))
     session.say(state + printable(f"{report.path} -> {report.key}, {report.staged_text()}: {_why(report)}"))
     if report.problem:
-        told = report.problem.message == report.reason
+        told = report.reason.startswith(report.problem.message)
         for line in (None if told else report.problem.message, report.problem.fix):
             if line:
                 session.say(printable(f"{'':<13}{line}"))
@@ -142,6 +136,8 @@ def _show_last_run(session: Session, last: object) -> None:
         return
     error = last.get("error")
     end = printable(f"failed: {error['message']}") if error else counted(len(last.get("problems", [])), "problem")
+    if last.get("interrupted"):
+        end = f"interrupted, {end}"
     session.say(f"last run {last.get('ended')}, {last.get('seconds')} s, {end}")
     for problem in last.get("problems", []):
         if problem["code"] == "listing_failed":
