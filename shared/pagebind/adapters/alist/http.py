@@ -121,6 +121,7 @@ class Connections:
         self._transports: dict[tuple[str, str | None], BaseTransport] = {}
         self._chosen: dict[tuple[str, str], BaseTransport] = {}
         self._lock = Lock()
+        self._closed = False
 
     def exchange(self, method: str, url: str, headers: Headers, body: bytes | None = None) -> Reply:
         """Ask once, following nothing.
@@ -135,8 +136,9 @@ class Connections:
             raise _no_answer(error) from None
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; whoever asks after that gets no answer."""
         with self._lock:
+            self._closed = True
             for transport in (self._given, *self._transports.values()):
                 if transport is not None:
                     transport.close()
@@ -150,6 +152,8 @@ class Connections:
         if known is not None:
             return known
         with self._lock:
+            if self._closed:  # a thread that nobody waited for must not open new ones, which nobody would close
+                raise NoAnswer("the connections are closed", connected=False)
             proxy = _proxy_for(scheme, host)
             if (scheme, proxy) not in self._transports:
                 self._transports[scheme, proxy] = self._connect(scheme, proxy)
