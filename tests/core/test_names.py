@@ -13,7 +13,7 @@ from pagebind.core.names import MAX_NAME_BYTES, book_names, is_cover, natural_ke
 FULLWIDTH = ["p\uff19.jpg", "p\uff11\uff10.jpg"]  # 9 and 10
 
 # Small alphabets, so that names collide, nearly collide, and differ by case, form, width and separators only.
-stems = st.text("019aAbB_- .é\u0301ß\u017f\uff11頁卷\x07/\\", max_size=6) | st.from_regex(
+stems = st.text("019aAbB_- .é\u0301ß\u017f\uff11第一九十頁卷\x07/\\", max_size=6) | st.from_regex(
     r"\A(p|P|Title 2 - |第)?[0-9]{1,3}(_[0-9]{1,2})?\Z"
 )
 covers = st.sampled_from(["cover", "Cover", "COVER", "front", "folder", "封面", "表紙"])
@@ -21,6 +21,21 @@ odd_stems = st.sampled_from(["con", "COM1", "com2", ".", "..", "", "a" * 250, "�
 page_names = st.builds("{}.{}".format, stems | covers | odd_stems, st.sampled_from(["jpg", "JPG", "png"]))
 chapters = st.sampled_from(
     ["Ch 1", "Ch 2", "Ch 10", "Ch 1.5", "ch 1", "Ch 01", "1", "10", "第9話", "第10話", "cover", "a/b", "_"]
+) | st.sampled_from(
+    [
+        "第一话",
+        "第十话",
+        "第九话",
+        "第三话",
+        "第二话",
+        "第十话/第三卷",
+        "chapter 4",
+        "Ch.3",
+        "Ch 1-3",
+        "S1E10",
+        "S2E3",
+        "第9页",
+    ]
 )
 paths = st.builds("{}/{}".format, chapters, page_names) | page_names
 folders = st.lists(page_names, min_size=1, max_size=12, unique=True) | st.lists(
@@ -120,6 +135,10 @@ def test_natural_order_is_that_of_readers_up_to_ties(texts: list[str]) -> None:
         ["9" * 5000, "1" + "0" * 5000],
         ["x2y9z", "x2y10", "x10"],
         ["001-2.jpg", "001.jpg", "001a.jpg"],
+        ["第一页.jpg", "第三页.jpg", "第九页.jpg", "第十页.jpg", "第二十一页.jpg", "第一百零二页.jpg"],
+        ["第三卷", "第4卷", "第五卷"],
+        ["第九 話", "第十 話"],
+        ["三国", "九国", "二国", "十国"],
     ],
 )
 def test_natural_order(ordered: list[str]) -> None:
@@ -261,10 +280,58 @@ def test_names_are_made_safe(name: str, title: str) -> None:
         ["Ch 1/1.jpg", "Ch 1.5/1.jpg", "Ch 2/1.jpg"],
         ["第9話/1.jpg", "第10話/1.jpg"],
         ["1/2.jpg", "1-2.jpg/1.jpg", "2/1.jpg"],
+        ["a/第九话/1.jpg", "a/第十话/1.jpg", "Z/1.jpg"],
     ],
 )
 def test_what_lies_directly_in_a_folder_comes_before_the_chapters_in_it(ordered: list[str]) -> None:
     assert in_order(ordered[::-1]) == ordered
+
+
+@pytest.mark.parametrize(
+    "chapters",
+    [
+        ["第一话", "第二话", "第三话", "第四话", "第五话", "第九话", "第十话", "第十一话", "第二十话"],
+        ["Ch 1", "Ch.3", "chapter 4", "Ch 10"],
+        ["第1话", "Ch 2", "第十话", "11"],
+        ["Ch 1-3", "chapter 4-6", "Ch.7", "Chapter 7.5", "Ch 8"],
+        ["Ch 1", "Ch 1 v2", "chapter 1", "Ch 2"],
+        ["S01E05", "S1 E12", "S02E01"],
+        ["Vol 1 Ch 9", "v1 Chapter 10", "Vol 2 Ch 1"],
+        ["第一季 第十话", "第二季 第一话"],
+        ["Vol 1 Ch 2", "chapter 3", "Vol.1 Ch 4"],
+    ],
+)
+def test_chapters_follow_by_their_numbers_however_they_are_written(chapters: list[str]) -> None:
+    names = [f"{chapter}/{page}.jpg" for chapter in chapters for page in (1, 2, 10)]
+
+    assert in_order(names[::-1]) == names
+
+
+@pytest.mark.parametrize(
+    "chapters",
+    [
+        ["Ch 1", "Ch 10", "Ch.3", "Epilogue"],
+        ["Ch 1", "Ch 10", "Ch.3", "extra 2"],
+        ["Ch 1", "Ch 10", "Ch.3", "Vol 2"],
+        ["Batman 2", "Saga 012", "Zorro 001"],
+    ],
+)
+def test_where_a_folder_is_no_chapter_beyond_doubt_natural_order_decides(chapters: list[str]) -> None:
+    names = [f"{chapter}/1.jpg" for chapter in chapters]
+
+    assert in_order(names[::-1]) == names
+
+
+def test_chapters_whose_names_say_otherwise_are_numbered_through() -> None:
+    names = ["Ch 1/1.jpg", "Ch.3/1.jpg", "chapter 4/1.jpg", "Ch 10/1.jpg"]
+
+    assert titles(names) == dict(
+        zip(
+            names,
+            ["0001_Ch 1 - 1.jpg", "0002_Ch.3 - 1.jpg", "0003_chapter 4 - 1.jpg", "0004_Ch 10 - 1.jpg"],
+            strict=True,
+        )
+    )
 
 
 @pytest.mark.parametrize(

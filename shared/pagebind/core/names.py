@@ -42,9 +42,11 @@ def natural_key(text: str) -> NaturalKey:
     """A sort key for natural order: without case, numbers by their value; equal ones by the raw text.
 
     The order is total: no two different texts are equal, so nothing depends on the order in which they came. As in
-    Komga (java-nat-sort), a number comes before any other character; decimal digits of all scripts count.
+    Komga (java-nat-sort), a number comes before any other character; decimal digits of all scripts count, and Chinese
+    numerals where they are marked as ordinals (第十页).
     """
-    return _DIGITS.sub(_by_value, _folded(text)), text
+    folded = _folded(text)
+    return _DIGITS.sub(_by_value, _with_digits(folded) if "第" in folded else folded), text
 
 
 def is_cover(name: str) -> bool:
@@ -56,12 +58,13 @@ def order_pages(names: Sequence[str]) -> list[int]:
     """The indices of ``names`` in page order: covers first, then natural order.
 
     Any permutation of different names gives the same order. Of paths, what lies directly in a folder comes before the
-    folders in it, which follow in natural order.
+    folders in it. These follow by the numbers of their chapters (``Ch 1``, ``Ch.3``, ``chapter 4``, ``Ch 10``) where
+    words or signs say the number of each, else in natural order; that also decides between equal numbers.
     """
     if _shape_of_all(names) is not None:
         return sorted(range(len(names)), key=names.__getitem__)
     if _any_paths(names):
-        paths = [_path_key(name) for name in names]
+        paths = _path_keys(names)
         return sorted(range(len(names)), key=paths.__getitem__)
     keys = [(not is_cover(name), natural_key(name)) for name in names]
     return sorted(range(len(names)), key=keys.__getitem__)
@@ -71,9 +74,44 @@ def _any_paths(names: Sequence[str]) -> bool:
     return "/" in "".join(names)
 
 
-def _path_key(path: str) -> list[tuple[int, NaturalKey]]:
-    *folders, name = path.split("/")
-    return [*((2, natural_key(folder)) for folder in folders), (not is_cover(name), natural_key(name))]
+_Step = tuple[int, tuple[float, ...], NaturalKey]
+"""One level of a path: a cover, a page or a folder; for a folder, the numbers of its chapter; natural order."""
+
+
+def _path_keys(paths: Sequence[str]) -> list[list[_Step]]:
+    split = [path.split("/") for path in paths]
+    steps = _folder_steps({tuple(folders) for *folders, _name in split})
+    return [[*steps[tuple(folders)], (int(not is_cover(name)), (), natural_key(name))] for *folders, name in split]
+
+
+def _folder_steps(folders: set[tuple[str, ...]]) -> dict[tuple[str, ...], list[_Step]]:
+    """The way to each folder."""
+    beside: dict[tuple[str, ...], set[str]] = {}
+    for folder in folders:
+        for depth, name in enumerate(folder):
+            beside.setdefault(folder[:depth], set()).add(name)
+    orders = {parent: _chapter_orders(names) for parent, names in beside.items()}
+    return {
+        folder: [(2, orders[folder[:depth]][name], natural_key(name)) for depth, name in enumerate(folder)]
+        for folder in folders
+    }
+
+
+def _chapter_orders(names: set[str]) -> dict[str, tuple[float, ...]]:
+    """The numbers that order folders beside each other; none where not each one is known to be a chapter's.
+
+    What stands before it, such as a season's, comes before the chapter's own where all have as many.
+    """
+    if len(names) == 1:
+        return dict.fromkeys(names, ())
+    from pagebind.core.numbers import chapter_order  # here, not above: few volumes have chapters
+
+    found = {name: chapter_order(name) for name in names}
+    known = {name: order for name, order in found.items() if order is not None}
+    if len(known) < len(names) or len({kind for kind, _before, _number in known.values()}) > 1:
+        return dict.fromkeys(names, ())
+    alike = len({len(before) for _kind, before, _number in known.values()}) == 1
+    return {name: (*(before if alike else ()), number) for name, (_kind, before, number) in known.items()}
 
 
 def book_names(ordered_names: Sequence[str]) -> list[str]:
@@ -109,6 +147,12 @@ def book_names(ordered_names: Sequence[str]) -> list[str]:
 
 def _folded(text: str) -> str:
     return text.lower() if text.isascii() else normalize("NFC", text).lower()
+
+
+def _with_digits(text: str) -> str:
+    from pagebind.core.numbers import with_digits  # here, not above: few names have such numerals
+
+    return with_digits(text)
 
 
 def _by_value(digits: re.Match[str]) -> str:
