@@ -401,13 +401,13 @@ def answers(history: History, view: ShelfView) -> object:
         "accepted": (max((mark.seq for mark in same), default=0), max(accepted, default=0)),
         "adopted": is_bound(history, view, head) or may_be_adopted(history, view, "adopt"),
         "keys": {mark.key_digest for mark in history.manifests},
-        "next book": _eligible(history, book - (view.decision < history.standing.shape))[:1],
+        "next book": _eligible(history, book - (view.decision < history.standing.shape))[-1:],
         "decisions": history.decisions,
     }
 
 
 def _eligible(history: History, above: int) -> list[ManifestMark]:
-    """The sent manifests that may go over a book that is as new as the seq ``above``, the newest first."""
+    """The sent manifests that may go over a book that is as new as the seq ``above``, the newest last."""
     marks = (history.of_seq(seq) for seq in sorted({mark.seq for mark in history.sent if mark.seq > above}))
     return [mark for mark in marks if mark is not None and history.epochs(mark)]
 
