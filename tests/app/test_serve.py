@@ -76,7 +76,7 @@ def test_two_hundred_rounds_leave_nothing_behind(world: World) -> None:
                 world.source.folder("/c/Series/Vol 2", *(f"{page}.jpg" for page in range(30)))
             world.source.down = ServerUnreachable(f"down {number}") if 79 <= number < 99 else None
             world.source.listed.clear()
-            assert threads_left(threads) == threads
+            assert threads_left(threads) <= threads
             assert open_files() == files
             if number in (70, 199):
                 gc.collect()

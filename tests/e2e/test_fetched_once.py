@@ -66,7 +66,7 @@ def test_a_series_folder_that_was_renamed_costs_no_page(world: World) -> None:
     status = end(begin(world, "status"))
     assert status.status == 0
     for volume in volumes:  # whose books have the same size and second
-        told = f"moved        /comics/Old/{volume} -> Old/{volume}.cbz, 0/3 pages: moved to /comics/New/{volume}\n"
+        told = f"moved        /comics/Old/{volume} -> Old/{volume}.cbz, 0/3 pages: moved to /comics/New/{volume};"
         assert told in status.out
 
 

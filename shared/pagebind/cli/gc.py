@@ -36,7 +36,7 @@ def gc(session: Session, dry_run: bool) -> int:
     settings = session.settings()
     work, library = wiring.stores(settings)
     with RunLock(settings.store.work_folder).acquire(tell_of_another):
-        collected = Gc(work, library, SystemClock())(dry_run=dry_run)
+        collected = Gc(work, library, SystemClock(), epochs=wiring.policy(settings).give_up_epochs)(dry_run=dry_run)
     session.emit(
         {
             "removed": {name: collected.removed[name] for name in REMOVED},
