@@ -13,7 +13,7 @@ from pagebind.core import keys
 from pagebind.core.layout_pattern import parse_layout
 from pagebind.core.planner import Action, State
 from pagebind.core.watch import Watch
-from pagebind.errors import ListingFailed
+from pagebind.errors import ListingFailed, PageFailed
 
 if TYPE_CHECKING:
     from tests.app.world import World
@@ -325,6 +325,20 @@ def test_a_comicinfo_that_is_none_does_not_spoil_the_book(world: World) -> None:
     world.run()
 
     assert "<Series>S</Series>" in info_in(world)
+
+
+def test_a_comicinfo_that_cannot_be_had_does_not_hold_its_book(world: World) -> None:
+    world.source.folder("/c/S/A", "1.jpg", "2.jpg")
+    world.source.add("/c/S/A/ComicInfo.xml", INFO)
+    world.source.page_faults["/c/S/A/ComicInfo.xml"] = [PageFailed("object not found")]
+    for _ in range(2):
+        assert states(world.run()) == {"/c/S/A": State.FETCHING}
+        world.clock.advance(86400)
+
+    assert states(world.run()) == {"/c/S/A": State.BOUND}
+
+    assert "<Series>S</Series>" in info_in(world)
+    assert states(world.run()) == {"/c/S/A": State.BOUND}
 
 
 def test_comicinfo_can_be_switched_off(world: World) -> None:
