@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app.inventory import Inventory, is_waived, load_manifest, waived_contents
 from pagebind.app.report import VolumeReport
-from pagebind.core import decisions, keys, receipt
+from pagebind.core import decisions, keys
 from pagebind.core.history import History, final_failures
 from pagebind.core.keys import FailureMark
 from pagebind.core.manifest import pictures
@@ -247,6 +247,8 @@ class Assessor:
 
     def _went_without(self, volume: str, history: History, view: ShelfView, waived: frozenset[Content]) -> int:
         """How many of the listed pages the book does not hold; asked only of volumes with waivers."""
+        from pagebind.core import receipt
+
         head = history.head
         mark = next((m for m in history.proofs if m.version_digest == view.version and m.seq == view.seq), None)
         try:

@@ -6,14 +6,16 @@ import logging
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from pagebind.core import comicinfo, crc32c, image_kind, keys, names, zip_layout
+from pagebind.core import crc32c, image_kind, keys, names, zip_layout
 from pagebind.core.manifest import pictures as pictures_of
+from pagebind.core.model import COMICINFO
 from pagebind.core.receipt import BoundPage
 from pagebind.core.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pagebind.core.comicinfo import Kept
     from pagebind.core.entry import EntryFacts
     from pagebind.core.manifest import Manifest, Page
     from pagebind.ports.store import Part, Store, StoredPart
@@ -90,6 +92,8 @@ def _archive(one: Staged) -> Book:
 
 
 def _info(manifest: Manifest, pictures: Sequence[Staged], staged: Sequence[Staged], work: Store) -> bytes:
+    from pagebind.core import comicinfo
+
     own = next((one for one in staged if one.page.kind == "info"), None)
     return comicinfo.comicinfo(
         manifest.about,
@@ -102,7 +106,7 @@ def _info(manifest: Manifest, pictures: Sequence[Staged], staged: Sequence[Stage
     )
 
 
-def _kept(manifest: Manifest, own: Staged, work: Store) -> comicinfo.Kept | None:
+def _kept(manifest: Manifest, own: Staged, work: Store) -> Kept | None:
     """What the folder's own ComicInfo.xml says; nothing where it cannot be used, which is no reason to have no book."""
     from pagebind.app import kept_info
 
@@ -131,7 +135,7 @@ def _tail(pictures: Sequence[Staged], info: bytes | None) -> bytes:
     entries = [zip_layout.Entry(one.name, one.facts.crc32, one.facts.size) for one in pictures]
     if info is None:
         return zip_layout.central_directory(entries)
-    last = zip_layout.Entry(comicinfo.NAME, zlib.crc32(info), len(info))
+    last = zip_layout.Entry(COMICINFO, zlib.crc32(info), len(info))
     header = zip_layout.local_header(last.name, last.crc32, last.size)
     return b"".join([header, info, zip_layout.central_directory([*entries, last])])
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from pagebind.core import decisions, keys
 from pagebind.core import manifest as manifests
 from pagebind.core.history import History
-from pagebind.core.reuse import content_of
 from pagebind.core.shelf import Shelf, ShelfView
 from pagebind.errors import KeyMissing, StoreUnavailable
 
@@ -163,6 +162,10 @@ def look_at_shelf(
 
 def waived_contents(work: Store, volume: str, history: History) -> frozenset[Content]:
     """The files that the volume's book may go without; their decisions are read where there are any."""
+    if not history.standing.waivers:
+        return frozenset()
+    from pagebind.core.reuse import content_of
+
     waived: set[Content] = set()
     for mark in history.standing.waivers:
         with suppress(KeyMissing, ValueError):  # a damaged decision waives nothing
@@ -173,7 +176,11 @@ def waived_contents(work: Store, volume: str, history: History) -> frozenset[Con
 
 def is_waived(page: Page, waived: frozenset[Content]) -> bool:
     """Whether a file is one of these, whatever it is called in the book."""
-    return bool(waived) and content_of(page.name, page.size, page.mark) in waived
+    if not waived:
+        return False
+    from pagebind.core.reuse import content_of
+
+    return content_of(page.name, page.size, page.mark) in waived
 
 
 def load_manifest(work: Store, volume: str, mark: ManifestMark) -> Manifest:

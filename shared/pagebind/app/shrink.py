@@ -28,7 +28,7 @@ def lost_pages(
     """
     history = recorder.inventory.history(sighting.volume)
     newest = sighting.planned or history.head
-    if newest is None or history.epochs(newest) or view.revision == sighting.revision:
+    if newest is None or history.epochs(newest):
         return ()
     missing = {
         name: None

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from pagebind.app.inventory import CLOCK_TOLERANCE, Inventory
 from pagebind.app.recorder import Recorder
-from pagebind.app.shrink import lost_pages
 from pagebind.app.sighting import Sighting, called_at, remembered
 from pagebind.app.walk import Folder, Found, Start, Unlisted, Walk, starts
 from pagebind.core import keys, layout
@@ -342,14 +341,21 @@ class Surveyor:
         sighting.may_refresh = folder.may_refresh
         if self._is_news(sighting, history):
             self._recorder.append(sighting, pages)
-        newest = sighting.planned or self._inventory.history(sighting.volume).head
-        assert newest is not None
-        view = self._inventory.view(sighting.volume, newest.key_digest, self._library.head)
-        sighting.shrunk = lost_pages(sighting, folder.watch, pages, view, self._recorder, self._clock.now())
+        sighting.shrunk = self._lost_pages(folder.watch, sighting, pages)
         self._retain(sighting, pages)
         if not self._write and (history.proofs or history.staged):
             sighting.to_ask = self._to_ask(sighting, history, pages)
         self._add(sighting)
+
+    def _lost_pages(self, watch: Watch, sighting: Sighting, pages: Sequence[Page]) -> tuple[str, ...]:
+        newest = sighting.planned or self._inventory.history(sighting.volume).head
+        assert newest is not None, "the listing was recorded, or planned"
+        view = self._inventory.view(sighting.volume, newest.key_digest, self._library.head)
+        if view.revision == sighting.revision:
+            return ()
+        from pagebind.app.shrink import lost_pages
+
+        return lost_pages(sighting, watch, pages, view, self._recorder, self._clock.now())
 
     def _to_ask(self, sighting: Sighting, history: History, pages: Sequence[Page]) -> tuple[int, int]:
         """How many files, and bytes of them, are not here in any form."""
