@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pagebind.core import naming
 from pagebind.core.manifest import pictures
 from pagebind.core.planner import Seen
 
@@ -50,6 +49,9 @@ class Sighting:
 
 def called_at(watch: Watch, path: str, *, archive: bool) -> Called | None:
     """What the settings call the volume at a path now; None where the layout has no place for it."""
+    # Here, not above: what only looks at known volumes (`status`, `verify`) names none.
+    from pagebind.core import naming
+
     stem, _, suffix = path.rpartition(".")
     placed = watch.layout.place(watch.path, stem if archive else path)
     if placed is None:
