@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pagebind.app.inventory import CLOCK_TOLERANCE, Inventory
@@ -39,15 +39,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
 class Survey:
-    """What a walk saw: volumes by id, and what could not be listed."""
+    """What a walk saw: volumes by id, and what could not be listed. ``roots`` counts where it began."""
 
-    sightings: dict[str, Sighting] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    roots: int = 0
-    failed_roots: list[PagebindError] = field(default_factory=list)
+    def __init__(self, problems: list[Problem] | None = None) -> None:
+        self.sightings: dict[str, Sighting] = {}
+        self.problems: list[Problem] = [] if problems is None else problems
+        self.failed: list[str] = []
+        self.roots = 0
+        self.failed_roots: list[PagebindError] = []
 
     def demand_a_root(self) -> None:
         """Raise the first root's error if not one of them could be listed."""
@@ -92,9 +92,9 @@ class Surveyor:
         self._begin(Inventory({}, {}))
 
     def _begin(self, inventory: Inventory) -> None:
-        self._inventory, self._survey = inventory, Survey()
+        self._inventory = inventory
         self._recorder = Recorder(self._work, inventory, self._clock, write=self._write)
-        self._survey.problems = self._recorder.problems
+        self._survey = Survey(self._recorder.problems)
         self._room = self._keep
         self._loose: list[Folder] = []
         self._excluded: list[str] = []
