@@ -108,6 +108,21 @@ def test_a_renamed_series_is_recognised(world: World) -> None:
     assert states(world.run()) == states(result)
 
 
+def test_a_plan_knows_what_has_moved(world: World) -> None:
+    pages(world, 3)
+    world.run()
+    move(world, A, "/c/S/Z")
+
+    planned = world.plan()
+
+    assert {(volume.path, volume.key, volume.state) for volume in planned.volumes} == {
+        (A, "S/A.cbz", State.MOVED),
+        ("/c/S/Z", "S/A.cbz", State.WAITING),
+    }
+    assert planned.requests == 0
+    assert world.names(keys.DECISIONS) == []
+
+
 def test_a_moved_volume_goes_on_growing_where_its_book_is(world: World) -> None:
     pages(world, 9)
     world.run()

@@ -114,9 +114,12 @@ class _Handing:
             self._decide(former, Kind.MOVED, sighting.volume)
             return True
         newest = old.receipt
-        if newest is None or not self._recorder.write:
-            sighting.moved_from = former.path
-            return newest is not None
+        if newest is None:
+            return False
+        if not self._recorder.write:
+            sighting.moved_from, sighting.key = former.path, former.key
+            self._decide(former, Kind.MOVED, sighting.volume)
+            return True
         try:
             bound = receipt.load(self._work.get(keys.receipt_key(former.volume, newest)))
         except (ValueError, StoreError):

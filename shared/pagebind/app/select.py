@@ -38,7 +38,7 @@ def volumes(word: str, known: Iterable[Named]) -> list[Named]:
     named = sorted(known, key=lambda n: n.path)
     if any(sign in word for sign in _GLOB):
         exact = [n for n in named if word in (n.path, n.key)]
-        found = exact or [n for n in named if fnmatch.fnmatchcase(n.path, word) or fnmatch.fnmatchcase(n.key, word)]
+        found = exact or [n for n in named if _matches(n, word)]
     else:
         wanted = word.rstrip("/") or "/"
         found = [n for n in named if wanted in (n.path, n.key, n.volume)] or [
@@ -54,6 +54,12 @@ def volumes(word: str, known: Iterable[Named]) -> list[Named]:
     if not found:
         raise UsageError(f"no volume is called {word!r}", fix="`pagebind status` lists them all")
     return found
+
+
+def _matches(named: Named, glob: str) -> bool:
+    """Whether the glob fits the key or the path, or the end of the path from one of its folders on."""
+    tail = glob if glob.startswith("/") else f"*/{glob}"
+    return any(fnmatch.fnmatchcase(*pair) for pair in ((named.key, glob), (named.path, glob), (named.path, tail)))
 
 
 def paths(words: Sequence[str], watches: Sequence[Watch]) -> tuple[str, ...]:
