@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are another thing there")
 
-SOON = 3.0
+SOON = 6.0
 GRACE = 8.0
 
 
