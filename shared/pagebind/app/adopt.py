@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from pagebind.core import names
 from pagebind.core.image_end import ImageEnd
 from pagebind.core.image_kind import HEAD_BYTES, PAGE_EXTENSIONS, kind_of
+from pagebind.core.layout import JUNK_FOLDERS
 from pagebind.core.manifest import pictures
+from pagebind.core.model import listed_hash
 from pagebind.core.receipt import BoundPage
 
 if TYPE_CHECKING:
@@ -41,8 +43,6 @@ _ENCRYPTED = 1 << 0 | 1 << 6
 _SIZES_FOLLOW = 1 << 3
 _UTF8_NAME = 1 << 11
 _GAP = 24  # bytes: a data descriptor of zip64, which may follow an entry; no other entry fits into it
-_JUNK = frozenset({"__macosx", "@eadir"})
-_HASH_KINDS = ("sha256", "sha1", "md5")
 
 
 class Adopted(NamedTuple):
@@ -171,7 +171,7 @@ def _check_kind(entry: ZipInfo) -> None:
 
 def _is_picture(name: str) -> bool:
     *folders, last = name.lower().split("/")
-    junk = last.startswith("._") or not _JUNK.isdisjoint(folders)
+    junk = last.startswith("._") or not JUNK_FOLDERS.isdisjoint(folders)
     _, dot, suffix = last.rpartition(".")
     return bool(dot) and suffix in PAGE_EXTENSIONS and not junk
 
@@ -194,7 +194,8 @@ def _listed(page: Page, hash_check: str) -> Mapping[str, str]:
     """The hash that its bytes must have, by its kind; of several the strongest."""
     if hash_check == "off":
         return {}
-    return next(({kind: page.hashes[kind].lower()} for kind in _HASH_KINDS if page.hashes.get(kind)), {})
+    kind, value = listed_hash(page.hashes)
+    return {kind: value} if kind else {}
 
 
 def _shown(name: str) -> str:

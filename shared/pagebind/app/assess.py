@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from pagebind.app.inventory import Inventory, is_waived, load_manifest, waived_contents
 from pagebind.app.report import VolumeReport
 from pagebind.core import decisions, keys
-from pagebind.core.history import History, final_failures
 from pagebind.core.keys import FailureMark
 from pagebind.core.manifest import pictures
 from pagebind.core.planner import Facts, Policy, Seen, Verdict, judge
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pagebind.app.sighting import Sighting
+    from pagebind.core.history import History
     from pagebind.core.manifest import Page
     from pagebind.core.reuse import Content
     from pagebind.ports.store import Store
@@ -169,18 +169,11 @@ class Assessor:
         if sighting.planned is not None:
             history = replace(history, manifests=[*history.manifests, sighting.planned])
         head = history.head
-        taken_by = ""
-        owner = owners.get(keys.library_digest(sighting.key))
-        if owner is not None and owner[1] != sighting.volume:
-            view, taken_by = view._replace(shelf=Shelf.TAKEN, version=""), owner[0]
-        elif view.shelf is Shelf.TAKEN:
-            taken_by = self._path_of(view.owner, sightings)
-            if view.owner in sightings and sightings[view.owner].seen in (Seen.LISTED, Seen.UNKNOWN):
-                view = view._replace(version="")
+        view, taken_by = self._taken(sighting, view, owners, sightings)
         bound = head is not None and is_bound(history, view, head)
         waived = waived_contents(self._work, sighting.volume, history)
         lacking = None if bound else self._lacking(sighting, history, waived)
-        final = self._final_failures(history, now) if lacking and history.failures else set[str]()
+        final = self._policy.given_up(history, now) if lacking and history.failures else set[str]()
         without_info = any(page.kind == "info" and page.id in final for page in (lacking or ())[-1:])
         if lacking and without_info:
             lacking = lacking[:-1]
@@ -209,6 +202,26 @@ class Assessor:
             path=sighting.path,
         )
         return Assessment(sighting, history, facts, judge(facts, self._policy, now), missing, waived)
+
+    def _taken(
+        self,
+        sighting: Sighting,
+        view: ShelfView,
+        owners: Mapping[str, tuple[str, str]],
+        sightings: Mapping[str, Sighting],
+    ) -> tuple[ShelfView, str]:
+        """The view in the light of another volume's claim, and that one's path.
+
+        While that one is listed no version is shown, so that no decision goes over its book.
+        """
+        owner = owners.get(keys.library_digest(sighting.key))
+        if owner is not None and owner[1] != sighting.volume:
+            return view._replace(shelf=Shelf.TAKEN, version=""), owner[0]
+        if view.shelf is not Shelf.TAKEN:
+            return view, ""
+        if view.owner in sightings and sightings[view.owner].seen in (Seen.LISTED, Seen.UNKNOWN):
+            view = view._replace(version="")
+        return view, self._path_of(view.owner, sightings)
 
     def _refusal(self, volume: str, history: History, view: ShelfView) -> str:
         """Why the foreign book was not adopted; empty while it was not compared with the newest listing."""
@@ -258,16 +271,6 @@ class Assessor:
             return 0
         held = {row.page for row in bound}
         return sum(is_waived(page, waived) and page.id not in held for page in listed)
-
-    def _final_failures(self, history: History, now: float) -> set[str]:
-        """The pages that have failed for good since the last `retry`, by id."""
-        return final_failures(
-            history.failures,
-            now=now,
-            epochs=self._policy.give_up_epochs,
-            after=self._policy.give_up_after,
-            since=history.standing.retried,
-        )
 
 
 def _counted(pages: Sequence[Page]) -> Missing:

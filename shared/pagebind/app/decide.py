@@ -16,7 +16,6 @@ from pagebind.app.shrink import lost_pages
 from pagebind.app.sighting import called_at, remembered
 from pagebind.core import decisions, keys
 from pagebind.core.decisions import Decision, Kind
-from pagebind.core.history import final_failures
 from pagebind.core.keys import DecisionMark
 from pagebind.core.planner import Seen
 from pagebind.core.shelf import Shelf, ShelfView, is_bound
@@ -208,13 +207,7 @@ class Decide:
     def _lost_for_good(self, case: _Case) -> tuple[list[Page], bool]:
         """The files that have failed for good, and whether a book without them, and what is waived, has any page."""
         history, manifest = case.history, case.manifest
-        final = final_failures(
-            history.failures,
-            now=self._clock.now(),
-            epochs=self._policy.give_up_epochs,
-            after=self._policy.give_up_after,
-            since=history.standing.retried,
-        )
+        final = self._policy.given_up(history, self._clock.now())
         waived = waived_contents(self._work, manifest.volume, history)
         wanted = [page for page in manifest.pages if not is_waived(page, waived)]
         lost = [page for page in wanted if page.id in final and page.id not in history.staged]
@@ -242,13 +235,14 @@ def _retriable(case: _Case) -> bool:
     history, standing = case.history, case.history.standing
     head = history.head
     unfinished = head is not None and bool(history.epochs(head)) and not is_bound(history, case.view, head)
-    failed = any(mark.created > standing.retried for mark in history.failures)
-    return unfinished or failed or bool(standing.forgotten) or bool(standing.waivers)
+    return unfinished or bool(standing.forgotten) or _failed_or_waived(history)
 
 
 def retriable(history: History) -> bool:
     """Whether `retry` without a name means this volume: something failed, or is waived; forgotten ones want a name."""
+    return not history.standing.forgotten and _failed_or_waived(history)
+
+
+def _failed_or_waived(history: History) -> bool:
     standing = history.standing
-    if standing.forgotten:
-        return False
     return bool(standing.waivers) or any(mark.created > standing.retried for mark in history.failures)

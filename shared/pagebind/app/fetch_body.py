@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pagebind.core import comicinfo, image_kind
 from pagebind.core.entry import EntryFacts
 from pagebind.core.image_end import ImageEnd
+from pagebind.core.model import listed_hash
 from pagebind.errors import PageWrong
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_HASH_KINDS = ("sha256", "sha1", "md5")
 _HEAD_BYTES = 256 * 2**10
 """Pictures tell their measures near their beginning."""
 _INFO_HEAD_BYTES = 4 * 2**10
@@ -40,8 +40,7 @@ class Sums:
 
     def __init__(self, hashes: Mapping[str, str]) -> None:
         self.size = self.crc32 = 0
-        self._kind = next((kind for kind in _HASH_KINDS if hashes.get(kind)), None)
-        self._listed = hashes[self._kind].lower() if self._kind else ""
+        self._kind, self._listed = listed_hash(hashes)
         self._running = hashlib.new(self._kind, usedforsecurity=False) if self._kind else None
 
     def take(self, chunk: bytes) -> None:

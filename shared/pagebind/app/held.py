@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from pagebind.app.inventory import load_manifest
 from pagebind.core import keys, receipt, reuse
-from pagebind.core.zip_layout import local_header
 from pagebind.errors import StoreError
 from pagebind.ports.dispatch import Held
 
@@ -51,10 +50,7 @@ def _in_entries(work: Store, volume: str, history: History, missing: Sequence[Pa
         pages = reuse.in_entries(missing, load_manifest(work, volume, former).pages, history.staged)
     except StoreError:
         return {}
-    return {
-        page: Held(keys.entry_key(volume, entry.id), len(local_header(entry.book_name, 0, entry.size)))
-        for page, entry in pages.items()
-    }
+    return {page: Held(keys.entry_key(volume, entry.id)) for page, entry in pages.items()}
 
 
 def _former(history: History) -> ManifestMark | None:

@@ -178,9 +178,9 @@ def is_waived(page: Page, waived: frozenset[Content]) -> bool:
     """Whether a file is one of these, whatever it is called in the book."""
     if not waived:
         return False
-    from pagebind.core.reuse import content_of
+    from pagebind.core.reuse import content
 
-    return content_of(page.name, page.size, page.mark) in waived
+    return content(page) in waived
 
 
 def load_manifest(work: Store, volume: str, mark: ManifestMark) -> Manifest:

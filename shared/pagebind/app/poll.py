@@ -248,13 +248,9 @@ class Poll:
         sighting.content = None
         alone = self._renamable(sighting, pages)
         for page in missing:
-            task = replace(
-                _task(sighting, page, mark),
-                held=held.get(page.id),
-                rename=page.id in alone,
-                anew=_is_anew(history, page),
-            )
-            self._dispatch.fetch(task)
+            plain = _task(sighting, page, mark)
+            anew = _is_anew(history, page)
+            self._dispatch.fetch(replace(plain, held=held.get(page.id), rename=page.id in alone, anew=anew))
         self._dispatch.finalize(self._finalize_task(assessment, epoch), delay=len(missing) / self._policy.rate)
 
     def _held(self, volume: str, history: History, missing: Sequence[Page]) -> dict[str, Held]:

@@ -147,11 +147,11 @@ class Surveyor:
             return layout.sort_out(items, watch.filter_in(folder))
 
         if before and before[0].kind == "archive":
-            archives = contents(_parent(path)).archives
+            archives = contents(layout.parent(path)).archives
             return next((manifests.archive_of(item) for item in archives if item.name == before[0].name), ())
         from pagebind.app.gather import merge
 
-        below = sorted({_parent(layout.join(path, page.name)) for page in before} | {path})
+        below = sorted({layout.parent(layout.join(path, page.name)) for page in before} | {path})
         folders = [Folder(watch, folder, contents(folder), fresh=False, may_refresh=False) for folder in below]
         return _pages_of(merge(path, folders))
 
@@ -350,6 +350,8 @@ class Surveyor:
     def _lost_pages(self, watch: Watch, sighting: Sighting, pages: Sequence[Page]) -> tuple[str, ...]:
         newest = sighting.planned or self._inventory.history(sighting.volume).head
         assert newest is not None, "the listing was recorded, or planned"
+        if self._inventory.history(sighting.volume).epochs(newest):
+            return ()  # handed out already: nobody looks at the library for it
         view = self._inventory.view(sighting.volume, newest.key_digest, self._library.head)
         if view.revision == sighting.revision:
             return ()
@@ -439,7 +441,7 @@ class Surveyor:
         if any(covering(folder) for folder in self._excluded):
             return Seen.IGNORED, "left out by `exclude`"
         watch = max(watches, key=lambda watch: len(watch.path))
-        if watch.leaves_out(_parent(path), path.rpartition("/")[2], False):
+        if watch.leaves_out(layout.parent(path), path.rpartition("/")[2], False):
             return Seen.IGNORED, "left out by `exclude`"
         if (volume := _volume_of(watch, path)) != path:
             return Seen.IGNORED, f"`layout` makes it a part of {volume}"
@@ -456,14 +458,10 @@ def _volume_of(watch: Watch, path: str) -> str:
     return placed.volume if placed else path
 
 
-def _parent(path: str) -> str:
-    return path.rpartition("/")[0] or "/"
-
-
 def _above(path: str) -> Iterator[str]:
     """The folders that a path lies in, the nearest first."""
     while path != "/":
-        path = _parent(path)
+        path = layout.parent(path)
         yield path
 
 

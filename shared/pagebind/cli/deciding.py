@@ -54,7 +54,7 @@ class Volume(NamedTuple):
     def listed_by(self) -> str:
         """The folder whose listing shows it."""
         path = self.manifest.path
-        return path.rpartition("/")[0] or "/" if self.manifest.pages[0].kind == "archive" else path
+        return layout.parent(path) if self.manifest.pages[0].kind == "archive" else path
 
 
 def decide(

@@ -44,6 +44,11 @@ _BMP_HEADER_SIZES = frozenset((12, 16, 40, 52, 56, 64, 108, 124))
 _BMP_CORE_HEADER = 12  # the one with 16-bit measures
 
 
+def is_archive(name: str) -> bool:
+    """Whether a file's name has the suffix of an archive."""
+    return name.rpartition(".")[2].lower() in ARCHIVE_EXTENSIONS
+
+
 def kind_of(head: bytes) -> str | None:
     """The image format, one of jpg png webp gif avif jxl heic heif bmp tif, or None for anything else.
 

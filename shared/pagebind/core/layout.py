@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 _CONTAINERS = frozenset({"jpg", "png", "webp", "images", "pages", "scans"})
 """Folders that only hold the pages of the folder above, whose name they take."""
 
-_JUNK_FOLDERS = frozenset({"__macosx", "@eadir"})
+JUNK_FOLDERS = frozenset({"__macosx", "@eadir"})
+"""Folders that macOS and Synology leave behind, in lower case."""
+
 _EXTENSIONS = PAGE_EXTENSIONS | ARCHIVE_EXTENSIONS | {"xml"}
 _LOOSE = 2
 """So few pictures beside subfolders with pages are a cover or a banner, not a book."""
@@ -77,7 +79,7 @@ def sort_out(items: Iterable[Item], excluded: Callable[[str, bool], bool] | None
     excluded_pages = 0
     for item in items:
         if item.is_dir:
-            if item.name.lower() not in _JUNK_FOLDERS:
+            if item.name.lower() not in JUNK_FOLDERS:
                 (left_out if excluded and excluded(item.name, True) else folders).append(item.name)
             continue
         _, dot, suffix = item.name.rpartition(".")
@@ -153,6 +155,11 @@ def name_of(path: str) -> str:
 def is_below(path: str, folder: str) -> bool:
     """Whether a server path is this folder or lies in it."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def parent(path: str) -> str:
+    """The folder that a server path lies in; that of ``/`` is itself."""
+    return path.rpartition("/")[0] or "/"
 
 
 def join(folder: str, name: str) -> str:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.core import names, rows
-from pagebind.core.image_kind import ARCHIVE_EXTENSIONS
+from pagebind.core.image_kind import is_archive
 from pagebind.core.keys import digest
-from pagebind.core.model import COMICINFO, About
+from pagebind.core.model import COMICINFO, About, listed_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from pagebind.core.model import Item
 
 _WITH_OFFSET = re.compile(r"(?P<seconds>[^.]+?)(?P<fraction>(\.\d+)?)(?P<offset>[+-]\d\d:\d\d)")
-_HASH_KINDS = ("sha256", "sha1", "md5")
 _NO_HASHES: Mapping[str, str] = {}  # one for all pages: most drives list none
 _REVISION_LENGTH = 16
 _PAGE_LENGTH = 20
 _MADE_UP_TIMES = 4
 """So many pages at least must have moved in time, and more than half, before times are taken for made up."""
+
+BY_TIME = "time:"
+"""Begins the mark of a page of which no hash is listed."""
 
 SHRINK_MEMORY = 7 * 86400.0
 """Seconds for which a larger listing is remembered when a smaller one comes."""
@@ -63,7 +65,7 @@ class Page:
         """``page``, ``info`` or ``archive``."""
         if self.name == COMICINFO:
             return "info"
-        return "archive" if self.name.rpartition(".")[2].lower() in ARCHIVE_EXTENSIONS else "page"
+        return "archive" if is_archive(self.name) else "page"
 
 
 class Manifest(NamedTuple):
@@ -110,11 +112,10 @@ def pictures(pages: Sequence[Page]) -> Sequence[Page]:
 
 def _mark(item: Item) -> str:
     if item.hash_info:
-        for kind in _HASH_KINDS:
-            value = item.hash_info.get(kind)
-            if value:
-                return f"{kind}:{value.lower()}"
-    return f"time:{_utc(item.modified)}"
+        kind, value = listed_hash(item.hash_info)
+        if kind:
+            return f"{kind}:{value}"
+    return f"{BY_TIME}{_utc(item.modified)}"
 
 
 def _utc(text: str) -> str:
@@ -178,7 +179,7 @@ def lacking(pages: Iterable[Page], reference: Sequence[Page], *, explained: Call
     for page in pages:
         stem = _stem(page.name)
         stems.add(stem)
-        if stem not in before and not page.mark.startswith("time:"):
+        if stem not in before and not page.mark.startswith(BY_TIME):
             renamed.add((page.size, page.mark))
     return [
         page.name

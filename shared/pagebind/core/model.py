@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 COMICINFO = "ComicInfo.xml"
 """Name of the description that readers look for, in a folder and at the root of a book: exactly this."""
@@ -26,6 +29,16 @@ class Item:
     modified: str = ""
     sign: str = ""
     hash_info: dict[str, str] | None = None
+
+
+HASH_KINDS = ("sha256", "sha1", "md5")
+"""Kinds of hashes that servers list, the one that counts first."""
+
+
+def listed_hash(hashes: Mapping[str, str]) -> tuple[str, str]:
+    """Kind and hex digits, in lower case, of the listed hash that counts; two empty texts where none is listed."""
+    kind = next((kind for kind in HASH_KINDS if hashes.get(kind)), "")
+    return kind, hashes[kind].lower() if kind else ""
 
 
 class About(NamedTuple):

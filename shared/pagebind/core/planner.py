@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from pagebind.core.history import final_failures
 from pagebind.core.shelf import Shelf, ShelfView, is_bound, is_condemned, may_be_adopted, may_go_over
 from pagebind.core.wording import counted
 
@@ -78,6 +79,16 @@ class Policy(NamedTuple):
     rate: float
     durable: bool
     keep_pages: bool = False
+
+    def given_up(self, history: History, now: float) -> set[str]:
+        """The pages that have failed for good since the last `retry`, by id."""
+        return final_failures(
+            history.failures,
+            now=now,
+            epochs=self.give_up_epochs,
+            after=self.give_up_after,
+            since=history.standing.retried,
+        )
 
 
 class Facts(NamedTuple):

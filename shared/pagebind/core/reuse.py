@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from pagebind.core.image_kind import ARCHIVE_EXTENSIONS
+from pagebind.core.image_kind import is_archive
+from pagebind.core.manifest import BY_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 Content = tuple[str, ...]
 
-_BY_TIME = "time:"
 _Place = TypeVar("_Place")
 
 
@@ -31,18 +31,23 @@ def in_book(wanted: Iterable[Page], bound: Iterable[Page], standing: Iterable[Bo
         standing: the rows of the book's receipt.
     """
     rows = {row.page: row for row in standing if row.offset >= 0}
-    by_content = {content_of(page.name, page.size, page.mark): rows[page.id] for page in bound if page.id in rows}
+    by_content = {content(page): rows[page.id] for page in bound if page.id in rows}
     return _found(wanted, by_content)
 
 
 def in_entries(wanted: Iterable[Page], former: Iterable[Page], staged: Container[str]) -> dict[str, Page]:
     """Which former page, staged under another name in the book, each wanted one is, by the wanted ones' ids."""
-    return _found(wanted, {content_of(page.name, page.size, page.mark): page for page in former if page.id in staged})
+    return _found(wanted, {content(page): page for page in former if page.id in staged})
 
 
 def _found(wanted: Iterable[Page], by_content: Mapping[Content, _Place]) -> dict[str, _Place]:
-    contents = ((page, content_of(page.name, page.size, page.mark)) for page in wanted)
-    return {page.id: by_content[content] for page, content in contents if content in by_content}
+    contents = ((page, content(page)) for page in wanted)
+    return {page.id: by_content[found] for page, found in contents if found in by_content}
+
+
+def content(page: Page) -> Content:
+    """See `content_of`."""
+    return content_of(page.name, page.size, page.mark)
 
 
 def content_of(name: str, size: int, mark: str) -> Content:
@@ -50,10 +55,6 @@ def content_of(name: str, size: int, mark: str) -> Content:
 
     An archive is alone in its volume: its name does not matter.
     """
-    if not mark.startswith(_BY_TIME):
+    if not mark.startswith(BY_TIME):
         return (str(size), mark)
-    return (str(size), mark) if _is_archive(name) else (name, str(size), mark)
-
-
-def _is_archive(name: str) -> bool:
-    return name.rpartition(".")[2].lower() in ARCHIVE_EXTENSIONS
+    return (str(size), mark) if is_archive(name) else (name, str(size), mark)

@@ -14,13 +14,13 @@ class Held(NamedTuple):
 
     Attributes:
         key: of the object that holds them: a book in the library, or an entry in work.
-        offset: where in it they begin.
+        offset: where in the book they begin; an entry tells that itself.
         version: the book's; empty for an entry.
         crc32: of the bytes; None: the entry's metadata says it.
     """
 
     key: str
-    offset: int
+    offset: int = 0
     version: str = ""
     crc32: int | None = None
 
