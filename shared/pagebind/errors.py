@@ -20,6 +20,7 @@
         ├── ConditionFailed     the key exists, or holds another version              store
         ├── PartDamaged         a stored part is not what was recorded                store
         └── StoreUnavailable    full, read-only, forbidden, out of reach              store
+            ├── AccessDenied    this account may not do that                          store
             └── KeyRefused      not this key: something else is in its way            store
 
 Each class has a ``code`` (the contract of ``--json``) and knows by ``retryable`` whether the same call, made again
@@ -149,6 +150,12 @@ class StoreUnavailable(StoreError):
     """The store cannot do this now: full, read-only, forbidden, not there."""
 
     retryable = True
+
+
+class AccessDenied(StoreUnavailable):
+    """This account may not do that; ``fix`` names the missing permission."""
+
+    retryable = False
 
 
 class KeyRefused(StoreUnavailable):

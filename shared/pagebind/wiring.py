@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pagebind.adapters.clock import SystemClock
@@ -12,15 +13,16 @@ from pagebind.core.keys import digest
 from pagebind.core.layout import AUTO
 from pagebind.core.planner import Policy
 from pagebind.core.watch import Watch
-from pagebind.errors import StoreUnavailable
+from pagebind.errors import ConfigError, StoreUnavailable
 from pagebind.ports.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from pagebind.adapters.alist import Credentials
     from pagebind.adapters.dispatch.local import HandleFetch, HandleFinalize, LocalDispatch
+    from pagebind.adapters.stores.run_lock import RunLock
     from pagebind.app.plan import Rates
     from pagebind.app.poll import Poll
     from pagebind.config import Settings, SourceSettings, Subscription
@@ -35,6 +37,9 @@ _WORKERS = 1.5
 
 _PAGES_PER_WORKER = 2.0
 """Without a rate, so many pages a second are expected of each download under way."""
+
+_STORE_CONNECTIONS = 16
+"""Connections to an object store besides those of the downloads: what a book is put together by."""
 
 
 class Parts(NamedTuple):
@@ -81,9 +86,7 @@ class Parts(NamedTuple):
 
     def run_lock(self, on_wait: Callable[[], None]) -> AbstractContextManager[None]:
         """The lock that lets one run at a time work on this store."""
-        from pagebind.adapters.stores.run_lock import RunLock
-
-        return RunLock(self.settings.store.work_folder).acquire(on_wait)
+        return run_lock(self.settings).acquire(on_wait)
 
 
 def build(settings: Settings, env: Mapping[str, str], progress: Progress | None = None) -> Parts:
@@ -112,12 +115,23 @@ def _never(*_: object) -> None:
     raise AssertionError("a plan hands nothing out")
 
 
-def stores(settings: Settings) -> tuple[FolderStore, FolderStore]:
+def stores(settings: Settings) -> tuple[Store, Store]:
     """Work and library.
 
     Raises:
-        StoreUnavailable: a file stands where one of the folders should be; read, it would look like an empty store.
+        ConfigError: the chosen store's library is not installed, or finds no credentials.
+        StoreUnavailable: a file stands where a folder should be; read, it would look like an empty store.
     """
+    match settings.store.kind:
+        case "gs":
+            return _gcs_stores(settings)
+        case "s3":
+            return _s3_stores(settings)
+        case _:
+            return _folder_stores(settings)
+
+
+def _folder_stores(settings: Settings) -> tuple[Store, Store]:
     for folder in (settings.store.work_folder, settings.store.library_folder):
         if folder.exists() and not folder.is_dir():
             raise StoreUnavailable(
@@ -125,6 +139,61 @@ def stores(settings: Settings) -> tuple[FolderStore, FolderStore]:
             )
     work = FolderStore(settings.store.work_folder)
     return work, FolderStore(settings.store.library_folder, work=work)
+
+
+def _gcs_stores(settings: Settings) -> tuple[Store, Store]:
+    with _installed("gcs"):
+        from pagebind.adapters.stores.gcs import GcsStore, connect
+    from pagebind.adapters.stores.retrying import RetryingStore
+
+    client = connect(connections=_connections(settings))
+    work = GcsStore(client, *settings.store.work_bucket)
+    return RetryingStore(work), RetryingStore(GcsStore(client, *settings.store.library_bucket, work=work))
+
+
+def _s3_stores(settings: Settings) -> tuple[Store, Store]:
+    with _installed("s3"):
+        from pagebind.adapters.stores.s3 import S3Store, connect
+    from pagebind.adapters.stores.retrying import RetryingStore
+
+    chosen = settings.store
+    client = connect(
+        endpoint=chosen.endpoint,
+        region=chosen.region,
+        addressing=chosen.addressing,
+        checksums=chosen.checksums,
+        connections=_connections(settings),
+    )
+    conditions = chosen.conditional_writes
+    work = S3Store(client, *chosen.work_bucket, conditional_writes=conditions)
+    library = S3Store(client, *chosen.library_bucket, work=work, conditional_writes=conditions)
+    return RetryingStore(work), RetryingStore(library)
+
+
+def _connections(settings: Settings) -> int:
+    """So many requests to the store may be under way at once."""
+    return math.ceil(_WORKERS * settings.source.concurrency) + _STORE_CONNECTIONS
+
+
+@contextmanager
+def _installed(extra: str) -> Iterator[None]:
+    """Turn a library that is not installed into the line that installs it. Raises: ConfigError."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("pagebind"):
+            raise
+        raise ConfigError(
+            f"{error.name} is not installed, which this kind of store needs",
+            fix=f'pip install "pagebind[{extra}]"',
+        ) from error
+
+
+def run_lock(settings: Settings) -> RunLock:
+    """The lock that lets one run at a time of this machine work on the store."""
+    from pagebind.adapters.stores.run_lock import RunLock
+
+    return RunLock(settings.store.work_folder)
 
 
 def policy(settings: Settings) -> Policy:

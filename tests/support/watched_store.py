@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pagebind.errors import ConditionFailed
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pagebind.ports.store import Condition, ObjectInfo, Part, Store
 
@@ -105,8 +108,22 @@ class WatchedStore:
         self.after("assemble", key)
         return info
 
+    def delete_all(self, objects: Iterable[ObjectInfo]) -> None:
+        """As single deletes, so that a death can come between any two of them."""
+        for info in objects:
+            with suppress(ConditionFailed):
+                self.delete(info.key, version=info.version)
+
+    def abandon(self, key: str) -> None:
+        self._begin("abandon", key)
+        self._inner.abandon(key)
+        self.after("abandon", key)
+
     def sweep(self) -> None:
         self._inner.sweep()
+
+    def lacks(self) -> tuple[str, ...]:
+        return self._inner.lacks()
 
 
 def _nothing(operation: str, key: str) -> None:

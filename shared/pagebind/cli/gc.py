@@ -30,12 +30,11 @@ def gc(session: Session, dry_run: bool) -> int:
     """
     from pagebind import wiring
     from pagebind.adapters.clock import SystemClock
-    from pagebind.adapters.stores.run_lock import RunLock
     from pagebind.app.gc import Gc
 
     settings = session.settings()
     work, library = wiring.stores(settings)
-    with RunLock(settings.store.work_folder).acquire(tell_of_another):
+    with wiring.run_lock(settings).acquire(tell_of_another):
         collected = Gc(work, library, SystemClock(), epochs=wiring.policy(settings).give_up_epochs)(dry_run=dry_run)
     session.emit(
         {

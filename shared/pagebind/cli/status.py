@@ -65,11 +65,10 @@ def _age(text: str | None, settings: Settings) -> float:
 def _check(session: Session, settings: Settings, max_age: float) -> int:
     from pagebind import wiring
     from pagebind.adapters.clock import SystemClock
-    from pagebind.adapters.stores.run_lock import RunLock
     from pagebind.app import health
 
     work, _ = wiring.stores(settings)
-    found = health.check(work, SystemClock(), max_age=max_age, at_work=RunLock(settings.store.work_folder).is_held)
+    found = health.check(work, SystemClock(), max_age=max_age, at_work=wiring.run_lock(settings).is_held)
     told = [found.problem] if found.problem else []
     session.emit({"volumes": [], "problems": problems(told), "last_run": _summary(found.last_run)})
     if found.problem is None:

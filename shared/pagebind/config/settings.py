@@ -76,25 +76,64 @@ class SourceSettings:
 
 
 class StoreSettings(NamedTuple):
-    """Where everything on the way (``url``) and the finished books (``library``) are kept, as ``file:///`` URLs."""
+    """Where everything on the way (``url``) and the finished books (``library``) are kept.
+
+    Both are ``file:///folder``, ``gs://bucket/prefix`` or ``s3://bucket/prefix``, of one kind. The rest is for S3 and
+    its relatives: ``endpoint`` and ``region`` may be None, ``addressing`` is ``auto``, ``path`` or ``virtual``,
+    ``checksums`` and ``conditional_writes`` are ``auto``, ``on`` or ``off``.
+    """
 
     url: str
     library: str
+    endpoint: str | None = None
+    region: str | None = None
+    addressing: str = "auto"
+    checksums: str = "auto"
+    conditional_writes: str = "auto"
+
+    @property
+    def kind(self) -> str:
+        """``file``, ``gs`` or ``s3``."""
+        return self.url.partition(":")[0]
 
     @property
     def work_folder(self) -> Path:
-        """The folder behind ``url``."""
+        """The folder behind ``url``, where it is one."""
         return folder_of(self.url)
 
     @property
     def library_folder(self) -> Path:
-        """The folder behind ``library``."""
+        """The folder behind ``library``, where it is one."""
         return folder_of(self.library)
+
+    @property
+    def work_bucket(self) -> Bucket:
+        """The bucket behind ``url``, where it is one."""
+        return bucket_of(self.url)
+
+    @property
+    def library_bucket(self) -> Bucket:
+        """The bucket behind ``library``, where it is one."""
+        return bucket_of(self.library)
 
 
 def folder_of(url: str) -> Path:
     """The folder that a ``file:///`` URL names."""
     return Path(unquote(urlsplit(url).path))
+
+
+class Bucket(NamedTuple):
+    """A place in an object store: ``prefix`` is empty or ends in ``/``."""
+
+    name: str
+    prefix: str
+
+
+def bucket_of(url: str) -> Bucket:
+    """The bucket and prefix that a ``gs://`` or ``s3://`` URL names."""
+    name, _, path = url.partition("://")[2].partition("/")
+    path = path.strip("/")
+    return Bucket(name, f"{path}/" if path else "")
 
 
 class PollSettings(NamedTuple):

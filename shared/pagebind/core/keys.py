@@ -53,6 +53,22 @@ _LAST_MILLISECOND = 10**13 - 1
 """Far enough (the year 2286) that every inverted time has 13 digits."""
 
 
+def is_key(key: str) -> bool:
+    """Whether a text can be the key of an object, in every store: see `pagebind.ports.store`."""
+    return is_text(key) and not any(part in {"", ".", ".."} for part in key.split("/")) and not set(key) & {"\0", "\\"}
+
+
+def is_text(name: str) -> bool:
+    """Whether it is valid Unicode; a file name of other bytes cannot be a key, nor in the way of one."""
+    if name.isascii():
+        return True
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def digest(text: str, length: int = 12) -> str:
     """The first ``length`` hex digits of the SHA-256 of the text."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]

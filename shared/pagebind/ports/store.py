@@ -1,9 +1,17 @@
 """The object store: what every backend promises.
 
-A key is a ``/``-separated path without empty, ``.`` or ``..`` parts; a backslash, NUL or invalid Unicode is refused,
-and so are the store's own names. Objects are immutable bytes with a small string
-map of metadata; replacing one gives it another *version*. Everything is strongly consistent: what a call has returned,
-every later call of any process sees. An object is visible whole or not at all, whatever dies when.
+- **Keys** are ``/``-separated paths without empty, ``.`` or ``..`` parts; a backslash, NUL or invalid Unicode is
+  refused, and so are the store's own names.
+- **Objects** are immutable bytes with a small string map of metadata, whose keys are lower case. An object is visible
+  whole or not at all, whatever dies when.
+- **Versions**: replacing an object gives it another version. Where a store names versions by content (the ETags of S3),
+  the same bytes under the same key are the same version.
+- **Consistency** is strong: what a call has returned, every later call of any process sees, listings included.
+- **Conditions** are checked in the same atomic step as the write. Where a store cannot do that, its backend makes up
+  for it and says so (`Store.lacks`).
+- **Errors** are those of `pagebind.errors.StoreError`, with the key as their path and the library's error as their
+  cause. What raised an error may nevertheless have happened, if only its answer was lost: repeating a conditional write
+  may then find its own work.
 """
 
 from __future__ import annotations
@@ -11,7 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 class ObjectInfo(NamedTuple):
@@ -74,7 +82,8 @@ class Store(Protocol):
 
         Raises:
             ConditionFailed: the condition does not hold; nothing was written.
-            StoreUnavailable: nothing was written.
+            StoreUnavailable: nothing was written, or its answer was lost.
+            AccessDenied: this account may not. Where it may not because something stands there: `ConditionFailed`.
         """
         ...
 
@@ -113,7 +122,9 @@ class Store(Protocol):
     def list(self, prefix: str = "", *, metadata: bool = False, after: str = "") -> Iterator[ObjectInfo]:
         """All objects whose keys begin with ``prefix``, in the order of their keys' code points, paged inside.
 
-        Only those whose keys are greater than ``after``, which need not be one; a backend reads nothing of the others.
+        A store may order folders among their neighbours in another way (SeaweedFS does); what stands directly in one
+        folder is always in order. Only those whose keys are greater than ``after``, which need not be one and, where
+        it is given, lies in the folder that ``prefix`` ends in; a backend reads nothing of the others.
         With ``metadata`` each info carries its metadata (an unreadable one reads as an empty map); without, a backend
         may leave it None to save reads.
         """
@@ -124,6 +135,14 @@ class Store(Protocol):
 
         Raises:
             ConditionFailed: a version was named and another one stands there.
+        """
+        ...
+
+    def delete_all(self, objects: Iterable[ObjectInfo]) -> None:
+        """Delete exactly these versions, as far as they still stand. Cheaper than one call each.
+
+        Raises:
+            StoreUnavailable: some of them may still stand; call again.
         """
         ...
 
@@ -139,8 +158,10 @@ class Store(Protocol):
     ) -> ObjectInfo:
         """Put an object together from parts, prove it, and only then let it be seen, in one atomic step.
 
-        ``StoredPart``s are read from the work store that this store was made with (for the work store: itself). Each
-        part's size and CRC-32C are checked on the way, and ``crc32c`` against the whole.
+        ``StoredPart``s are taken from the work store that this store was made with (for the work store: itself), which
+        may be another bucket. Each part's size and CRC-32C are checked on the way, and ``crc32c`` against the whole.
+        What a backend needs to write on the way stands in the work store beside the first stored part, under names that
+        end in ``.composite``; of what this very call has written nothing stays.
 
         Raises:
             PartDamaged: a part is missing or not what it should be; ``path`` is its key. A whole that differs raises it
@@ -150,6 +171,21 @@ class Store(Protocol):
         """
         ...
 
+    def abandon(self, key: str) -> None:
+        """Undo what writers have begun under ``key`` (or below it, if it ends in ``/``) and not finished.
+
+        Of a writer that still lives the write fails, and has to begin again: call it when what was to be written
+        stands.
+        """
+        ...
+
     def sweep(self) -> None:
-        """Remove what dead processes left half-written. Call it only while nobody else writes."""
+        """Remove what dead processes left half-written. Call it only while nobody else writes on this machine."""
+        ...
+
+    def lacks(self) -> tuple[str, ...]:
+        """What this store does not offer and how that is made up for, a line each, for people.
+
+        May try it out with real operations, which are cleaned up.
+        """
         ...

@@ -35,11 +35,12 @@ from pagebind.adapters.stores.durable import (
     sync_folder,
 )
 from pagebind.adapters.stores.run_lock import RUN_LOCK, Exclusive
+from pagebind.core.keys import is_key, is_text
 from pagebind.errors import ConditionFailed, KeyMissing, KeyRefused, PartDamaged, StoreUnavailable
 from pagebind.ports.store import Absent, Condition, ObjectInfo, Part, StoredPart, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pagebind.ports.clock import Clock
 
@@ -271,7 +272,7 @@ class FolderStore:
         """See `Store.list`. What does not come after ``after`` is not looked at."""
         above, slash, begins = prefix.rpartition("/")
         base = above + slash
-        if (slash and not _is_key(above)) or (after > base and not after.startswith(base)):
+        if (slash and not is_key(above)) or (after > base and not after.startswith(base)):
             return
         self._demand_mounted()
         with speaking_plainly(self.root, "read"):
@@ -314,7 +315,7 @@ class FolderStore:
         """Names as they stand in keys, those of folders with a slash, so that they sort as keys do."""
         for entry in entries:
             name = entry.name if entry.name.isascii() else unicodedata.normalize("NFC", entry.name)
-            if not name.startswith(begins) or not _is_text(name) or (top and self._is_ours(name)):
+            if not name.startswith(begins) or not is_text(name) or (top and self._is_ours(name)):
                 continue
             file_comes, folder_comes = name > after, name + "/" > after or after.startswith(name + "/")
             if not file_comes and not folder_comes:
@@ -418,6 +419,19 @@ class FolderStore:
                 folder.rmdir()
                 folder = folder.parent
 
+    def delete_all(self, objects: Iterable[ObjectInfo]) -> None:
+        """See `Store.delete_all`."""
+        for info in objects:
+            with suppress(ConditionFailed):
+                self.delete(info.key, version=info.version)
+
+    def abandon(self, key: str) -> None:
+        """See `Store.abandon`. What is half-written has no key yet: `sweep` removes it."""
+
+    def lacks(self) -> tuple[str, ...]:
+        """See `Store.lacks`: nothing."""
+        return ()
+
     def sweep(self) -> None:
         """See `Store.sweep`. In a library only what this work store's processes left is removed."""
         folder = self.root / _TEMPORARY if self._work is None else self.root
@@ -433,7 +447,7 @@ class FolderStore:
     # -- what stands there
 
     def _path(self, key: str) -> Path:
-        if not _is_key(key) or self._is_ours(key.partition("/")[0]):
+        if not is_key(key) or self._is_ours(key.partition("/")[0]):
             raise KeyRefused(f"{key!r} is no key", fix="give the folder or file on the server another name", path=key)
         return self.root / unicodedata.normalize("NFC", key)
 
@@ -470,23 +484,9 @@ class FolderStore:
             )
 
 
-def _is_key(key: str) -> bool:
-    return _is_text(key) and not any(part in {"", ".", ".."} for part in key.split("/")) and not set(key) & {"\0", "\\"}
-
-
 def _below(folder: str, after: str) -> str:
     """What keys without the ``folder`` that they begin with must come after, where they must come after ``after``."""
     return after.removeprefix(folder) if after.startswith(folder) else ""
-
-
-def _is_text(name: str) -> bool:
-    """Whether it is valid Unicode; a file name of other bytes cannot be a key, nor in the way of one."""
-    if name.isascii():
-        return True
-    with suppress(UnicodeEncodeError):
-        name.encode()
-        return True
-    return False
 
 
 def _version(found: os.stat_result) -> str:
