@@ -13,19 +13,21 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app import inventory as inventories
-from pagebind.app.book import Content, Staged, called, put_together
+from pagebind.app.book import Content, put_together
 from pagebind.app.inventory import is_waived, load_manifest, look_at_shelf, waived_contents
-from pagebind.core import entry, keys, receipt, zip_layout
+from pagebind.app.staging import take_staging
+from pagebind.core import keys, receipt
 from pagebind.core.keys import FailureMark, ReceiptMark
-from pagebind.core.manifest import pictures
 from pagebind.core.receipt import Receipt
 from pagebind.core.shelf import Shelf, ShelfView, is_condemned, may_be_adopted, may_go_over
 from pagebind.errors import ConditionFailed, KeyMissing, PartDamaged, StoreUnavailable
-from pagebind.ports.store import ABSENT, Condition, ObjectInfo, Store, StoredPart, Version
+from pagebind.ports.store import ABSENT, Condition, ObjectInfo, Store, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from pagebind.app.book import Staged
+    from pagebind.app.staging import Staging
     from pagebind.core.history import History
     from pagebind.core.keys import ManifestMark
     from pagebind.core.manifest import Manifest, Page
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from pagebind.ports.dispatch import FinalizeTask
 
 log = logging.getLogger(__name__)
+
+_LISTED = (keys.MANIFESTS, keys.SENT, keys.DECISIONS, keys.DONE)
+"""With staging the five listings of a finalize: on object stores each costs as much as a write."""
 
 _ROUNDS = 8
 """So often is everything looked at anew when the world moves meanwhile; more means that something is wrong."""
@@ -55,7 +60,7 @@ class Finalized(NamedTuple):
         outcome: how it ended.
         key: the book's, once it is known.
         pages: in the book.
-        refetch: pages whose entries were damaged and are gone now: their tasks are to be made again.
+        refetch: pages whose entries were damaged, or vanished under way: their tasks are to be made again.
         missing: pages that are not staged yet.
     """
 
@@ -66,6 +71,14 @@ class Finalized(NamedTuple):
     missing: int = 0
 
 
+class _EntryVanished(Exception):
+    """An entry that was listed has gone, or been replaced: another finalize may have bound the book."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(page)
+        self.page = page
+
+
 class _World(NamedTuple):
     """A volume as one look found it.
 
@@ -73,6 +86,7 @@ class _World(NamedTuple):
     """
 
     history: History
+    staging: Staging
     newest: Manifest
     book: ObjectInfo | None
     former: ObjectInfo | None
@@ -100,9 +114,12 @@ class Finalize:
         Raises:
             StoreError: nothing half-done is visible; call again.
         """
+        vanished: set[str] = set()
         for _ in range(_ROUNDS):
             try:
-                return self._once(task)
+                return self._once(task, vanished)
+            except _EntryVanished as error:
+                vanished.add(error.page)
             except ConditionFailed:
                 continue  # the book has another version by now: look again
             except KeyMissing as error:
@@ -114,7 +131,7 @@ class Finalize:
             path=task.volume,
         )
 
-    def _once(self, task: FinalizeTask) -> Finalized:
+    def _once(self, task: FinalizeTask, vanished: set[str]) -> Finalized:
         world = self._look(task.volume)
         if world is None:
             return Finalized(Outcome.NOTHING)
@@ -124,13 +141,15 @@ class Finalize:
         chosen = self._choose(world, without_info=task.without_info)
         if chosen is None:
             return self._settle_bound(world)
-        return self._complete(world, chosen, without_info=task.without_info)
+        return self._complete(world, chosen, vanished, without_info=task.without_info)
 
-    def _complete(self, world: _World, chosen: Manifest, *, without_info: bool) -> Finalized:
+    def _complete(self, world: _World, chosen: Manifest, vanished: set[str], *, without_info: bool) -> Finalized:
         """Bind what was chosen, if every entry of it is there and good."""
-        staged, missing, damaged = self._entries(chosen, world.waived, without_info=without_info)
+        staged, missing, damaged = world.staging.pick(chosen.pages)
+        missing = _wanted(missing, world.waived, without_info=without_info)
         if missing:
-            return Finalized(Outcome.INCOMPLETE, chosen.key, missing=missing)
+            lost = tuple(page for page in missing if page.id in vanished)
+            return Finalized(Outcome.INCOMPLETE, chosen.key, refetch=lost, missing=len(missing))
         if damaged:
             return self._discard(chosen, damaged)
         if not any(one.page.kind != "info" for one in staged):
@@ -150,15 +169,16 @@ class Finalize:
         return Finalized(Outcome.HELD, world.newest.key)
 
     def _look(self, volume: str) -> _World | None:
-        history = inventories.take_one(self._work, volume)
+        history = inventories.take_one(self._work, volume, _LISTED)
         head = history.head
         if head is None:
             return None
+        staging = take_staging(self._work, volume)
         newest = load_manifest(self._work, volume, head)
         book = self._library.head(newest.key)
         former = self._former_book(volume, history, newest)
         view = look_at_shelf(volume, history, book, lambda _: book, elsewhere=former is not None)
-        return _World(history, newest, book, former, view, waived_contents(self._work, volume, history))
+        return _World(history, staging, newest, book, former, view, waived_contents(self._work, volume, history))
 
     def _former_book(self, volume: str, history: History, newest: Manifest) -> ObjectInfo | None:
         """The volume's book under another key than that of its newest manifest, as a receipt names it."""
@@ -183,36 +203,11 @@ class Finalize:
             if mark.key_digest != keys.library_digest(newest.key):
                 continue
             manifest = newest if mark.seq == newest.seq else load_manifest(self._work, newest.volume, mark)
-            wanted = pictures(manifest.pages) if without_info else manifest.pages
-            if all(page.id in history.staged or is_waived(page, world.waived) for page in wanted):
+            absent = [page for page in manifest.pages if page.id not in world.staging.entries]
+            if not _wanted(absent, world.waived, without_info=without_info):
                 return manifest
             first = first or manifest
         return first
-
-    def _entries(
-        self, manifest: Manifest, waived: frozenset[FileContent], *, without_info: bool = False
-    ) -> tuple[list[Staged], int, list[tuple[Page, ObjectInfo]]]:
-        """The files whose entries hold what fetch recorded of them, how many are missing, and those that are damaged.
-
-        Each entry is boiled down as it is listed, so that memory never holds the metadata of all.
-        """
-        absent = {page.id: page for page in manifest.pages}
-        staged: dict[str, Staged] = {}
-        damaged: list[tuple[Page, ObjectInfo]] = []
-        for info in self._work.list(f"{keys.STAGING}{manifest.volume}/", metadata=True):
-            page_id = keys.page_of(info.key)
-            page = absent.pop(page_id, None) if page_id is not None else None
-            if page_id is None or page is None:
-                continue
-            facts = entry.parse(info.metadata)
-            if facts is None or facts.page != page_id or not _fits(page, facts, info):
-                damaged.append((page, info))
-            else:
-                staged[page_id] = Staged(page, facts, StoredPart(info.key, info.version, info.size, facts.crc32c))
-        missing = sum(
-            not (is_waived(page, waived) or (without_info and page.kind == "info")) for page in absent.values()
-        )
-        return [staged[page.id] for page in manifest.pages if page.id in staged], missing, damaged
 
     def _discard(self, manifest: Manifest, damaged: Sequence[tuple[Page, ObjectInfo]]) -> Finalized:
         for page, info in damaged:
@@ -243,6 +238,7 @@ class Finalize:
         except PartDamaged as error:
             return self._discard_part(manifest, staged, error)
         self._write_receipt(manifest, book.content, published.version, decision)
+        self._library.abandon(manifest.key)
         self._clear(manifest, world)
         log.info(
             "bound",
@@ -257,12 +253,14 @@ class Finalize:
         return Finalized(Outcome.BOUND, manifest.key, book.pages)
 
     def _discard_part(self, manifest: Manifest, staged: Sequence[Staged], error: PartDamaged) -> Finalized:
-        bad = [one for one in staged if one.part.key == error.path]
-        if not bad:
+        """Make sure that a damaged entry is fetched anew; one that has gone meanwhile is a reason to look again."""
+        bad = next((one for one in staged if one.part.key == error.path), None)
+        if bad is None:
             raise error
-        return self._discard(
-            manifest, [(one.page, ObjectInfo(one.part.key, one.part.size, one.part.version, 0.0)) for one in bad]
-        )
+        standing = self._work.head(bad.part.key)
+        if standing is None or standing.version != bad.part.version:
+            raise _EntryVanished(bad.page.id) from error
+        return self._discard(manifest, [(bad.page, standing)])
 
     def _write_receipt(self, manifest: Manifest, content: Content, version: str, decision: int) -> None:
         document = Receipt(
@@ -289,22 +287,38 @@ class Finalize:
             return Finalized(Outcome.NOTHING, newest.key)
         bound = newest if mark.seq == newest.seq else load_manifest(self._work, newest.volume, mark)
         if not view.receipted:
-            from pagebind.app.read_back import rows_in
-
-            try:
-                rows = rows_in(self._library, book, bound)
-            except ValueError:
+            content = self._content_of(world, bound, book)
+            if content is None:
                 return self._bind_again(world, bound)
-            whole = int((book.metadata or {}).get("crc32c", "0"), 16)
-            kind = "archive" if bound.pages[0].kind == "archive" else "bound"
-            self._write_receipt(bound, Content(iter(rows), whole, book.size, kind), book.version, view.decision)
+            self._write_receipt(bound, content, book.version, view.decision)
+        self._library.abandon(bound.key)
         self._clear(bound, world)
         return Finalized(Outcome.NOTHING, newest.key)
 
+    def _content_of(self, world: _World, bound: Manifest, book: ObjectInfo) -> Content | None:
+        """What the receipt of a book is to say; None: the book is damaged.
+
+        Where the store itself tells the book's CRC-32C, its entries prove it, else it is read back.
+        """
+        whole = int((book.metadata or {}).get("crc32c", "0"), 16)
+        if book.crc32c is not None:
+            staged, missing, damaged = world.staging.pick(bound.pages)
+            if staged and not damaged and not _wanted(missing, world.waived):
+                content = put_together(bound, staged, self._work).content
+                if (content.size, content.crc32c) == (book.size, book.crc32c):
+                    return content
+        from pagebind.app.read_back import rows_in
+
+        try:
+            rows = rows_in(self._library, book, bound)
+        except ValueError:
+            return None
+        return Content(iter(rows), whole, book.size, "archive" if bound.pages[0].kind == "archive" else "bound")
+
     def _bind_again(self, world: _World, bound: Manifest) -> Finalized:
         """The book was damaged before its receipt was written; its entries still stand, if nobody took them."""
-        staged, missing, damaged = self._entries(bound, world.waived)
-        if missing or damaged:
+        staged, missing, damaged = world.staging.pick(bound.pages)
+        if damaged or _wanted(missing, world.waived):
             log.warning("held: the book is damaged", extra={"volume": bound.volume, "key": bound.key})
             return Finalized(Outcome.HELD, bound.key)
         return self._bind(world, bound, staged)
@@ -317,11 +331,11 @@ class Finalize:
         if former is not None and made_from is not None and renamed and made_from.seq <= bound.seq:
             with suppress(ConditionFailed):  # somebody changed it meanwhile: then it is theirs
                 self._library.delete(former.key, version=former.version)
-        head = inventories.take_one(self._work, bound.volume).head
+        head = history.head
         if self._keep_pages or head is None or head.revision != bound.revision:
             return
-        for info in self._work.list(f"{keys.STAGING}{bound.volume}/"):
-            self._work.delete(info.key)
+        self._work.abandon(f"{keys.STAGING}{bound.volume}/")
+        self._work.delete_all(world.staging.objects())
 
     def _forget(self, world: _World) -> Finalized:
         """Leave the volume alone, and delete its book if that was decided."""
@@ -353,6 +367,11 @@ class Finalize:
         return Finalized(Outcome.HELD, newest.key)
 
 
+def _wanted(missing: Iterable[Page], waived: frozenset[FileContent], *, without_info: bool = False) -> list[Page]:
+    """Those of the missing files that the book cannot go without."""
+    return [page for page in missing if not (is_waived(page, waived) or (without_info and page.kind == "info"))]
+
+
 def _sent_manifests(history: History) -> list[ManifestMark]:
     """Sent manifests, the newest first."""
     seqs = sorted({mark.seq for mark in history.sent}, reverse=True)
@@ -375,11 +394,3 @@ def _seq_of_book(history: History, view: ShelfView) -> int:
 
 def _seqs_of(history: History, revision: str | None) -> Iterator[int]:
     return (mark.seq for mark in history.manifests if history.revision_of(mark.seq) == revision)
-
-
-def _fits(page: Page, facts: entry.EntryFacts, info: ObjectInfo) -> bool:
-    """Whether an entry is as long as what fetch recorded of it, and has its checksum where the store knows that."""
-    expected = facts.size
-    if page.kind != "archive":
-        expected = zip_layout.entry_size(zip_layout.Entry(called(page, facts), facts.crc32, facts.size))
-    return info.size == expected and info.crc32c in (None, facts.crc32c)

@@ -12,7 +12,7 @@ from pagebind.core.shelf import Shelf, ShelfView
 from pagebind.errors import KeyMissing, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pagebind.core.keys import ManifestMark
     from pagebind.core.manifest import Manifest, Page
@@ -92,10 +92,10 @@ def take(work: Store, library: Store) -> Inventory:
     return Inventory(volumes, books)
 
 
-def take_one(work: Store, volume: str) -> History:
-    """One volume's history."""
+def take_one(work: Store, volume: str, prefixes: Iterable[str] = _PREFIXES) -> History:
+    """One volume's history, as far as it lies under these prefixes: one listing each."""
     history = History()
-    for prefix in _PREFIXES:
+    for prefix in prefixes:
         for info in work.list(f"{prefix}{volume}/"):
             _note(history, prefix, info)
     return history
