@@ -93,8 +93,8 @@ def test_an_empty_library_that_had_books_is_taken_for_one_that_is_not_mounted(tw
 
 def test_a_foreign_book_that_differs_in_case_alone_makes_ours_no_other(two: World) -> None:
     two.run()
-    two.folders.root.parent.joinpath("library", "a").mkdir()
-    two.folders.root.parent.joinpath("library", "a", "a.cbz").write_bytes(b"foreign")
+    (two.root / "library" / "a").mkdir()
+    (two.root / "library" / "a" / "a.cbz").write_bytes(b"foreign")
 
     assert {volume.key for volume in two.run().up_to_date} == {KEY, OTHER_KEY}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING
 
@@ -34,17 +35,11 @@ def staged(world: World) -> World:
 
 
 def book(world: World) -> bytes:
-    return (world.root / "library" / KEY).read_bytes()
+    return world.books.get(KEY)
 
 
 def entry_keys(world: World) -> list[str]:
     return world.names(keys.STAGING)
-
-
-def damage(world: World, key: str, change: Callable[[bytes], bytes]) -> None:
-    """Change a stored object's bytes behind the store's back, its metadata as well as it can be."""
-    path = world.root / "work" / key
-    path.write_bytes(change(path.read_bytes()))
 
 
 def pages_of(world: World) -> list[bytes]:
@@ -62,7 +57,7 @@ def assert_done(world: World) -> None:
     for page, body in zip(document.pages, pages_of(world), strict=True):
         assert book(world)[page.offset : page.offset + page.size] == body
     assert entry_keys(world) == []
-    assert list(world.files("library")) == [KEY]
+    assert world.shelf() == [KEY]
 
 
 def test_a_complete_volume_is_bound(staged: World) -> None:
@@ -83,11 +78,11 @@ def test_the_book_says_what_it_is(staged: World) -> None:
 
 def test_a_second_finalize_changes_nothing(staged: World) -> None:
     staged.finalize(FOLDER)
-    before = staged.files("work"), book(staged)
+    before = list(staged.folders.list()), list(staged.books.list())
 
     assert staged.finalize(FOLDER).outcome is Outcome.NOTHING
 
-    assert (staged.files("work"), book(staged)) == before
+    assert (list(staged.folders.list()), list(staged.books.list())) == before
 
 
 def test_of_an_unknown_volume_there_is_nothing_to_do(world: World) -> None:
@@ -100,7 +95,7 @@ def test_an_incomplete_volume_is_left_for_later(staged: World) -> None:
     finalized = staged.finalize(FOLDER)
 
     assert (finalized.outcome, finalized.missing) == (Outcome.INCOMPLETE, 1)
-    assert staged.files("library") == {}
+    assert staged.shelf() == []
 
 
 def test_entries_are_kept_if_the_user_wants_it(staged: World) -> None:
@@ -131,13 +126,14 @@ def emptied(_content: bytes) -> bytes:
 def test_a_damaged_entry_is_found_and_asked_for_again(
     staged: World, change: Callable[[bytes], bytes], place: int
 ) -> None:
-    damage(staged, entry_keys(staged)[place], change)
+    key = entry_keys(staged)[place]
+    staged.damage(key, change(staged.folders.get(key)))
 
     finalized = staged.finalize(FOLDER)
 
     assert finalized.outcome is Outcome.INCOMPLETE
     assert len(finalized.refetch) == 1
-    assert staged.files("library") == {}
+    assert staged.shelf() == []
     assert len(entry_keys(staged)) == 2
     staged.sent_here.clear()
     staged.stage(FOLDER)
@@ -146,15 +142,15 @@ def test_a_damaged_entry_is_found_and_asked_for_again(
 
 
 def test_swapped_entries_are_found(staged: World) -> None:
-    one, other = (staged.root / "work" / key for key in entry_keys(staged)[:2])
-    contents = one.read_bytes(), other.read_bytes()
-    one.write_bytes(contents[1])
-    other.write_bytes(contents[0])
+    one, other = entry_keys(staged)[:2]
+    contents = staged.folders.get(one), staged.folders.get(other)
+    staged.damage(one, contents[1])
+    staged.damage(other, contents[0])
 
     finalized = staged.finalize(FOLDER)
 
     assert len(finalized.refetch) == 2
-    assert staged.files("library") == {}
+    assert staged.shelf() == []
 
 
 def test_an_entry_that_vanishes_while_the_book_is_put_together(staged: World) -> None:
@@ -169,15 +165,14 @@ def test_an_entry_that_vanishes_while_the_book_is_put_together(staged: World) ->
     finalized = staged.finalize(FOLDER)
 
     assert [keys.entry_key(VOLUME, page.id) for page in finalized.refetch] == [lost]
-    assert staged.files("library") == {}
+    assert staged.shelf() == []
 
 
 # -- books that are not ours
 
 
 def test_a_foreign_book_is_never_overwritten(staged: World) -> None:
-    staged.books.put(KEY, b"somebody's own")
-    (staged.root / "library" / KEY).touch()
+    staged.replace_book(KEY, b"somebody's own")
 
     assert staged.finalize(FOLDER).outcome is Outcome.HELD
 
@@ -186,10 +181,8 @@ def test_a_foreign_book_is_never_overwritten(staged: World) -> None:
 
 def test_a_foreign_book_that_comes_at_the_last_moment_is_never_overwritten(staged: World) -> None:
     def intrude(operation: str, key: str) -> None:
-        path = staged.root / "library" / KEY
-        if operation == "assemble" and not path.exists():
-            path.parent.mkdir(parents=True)
-            path.write_bytes(b"somebody's own")
+        if operation == "assemble" and not staged.shelf():
+            staged.replace_book(KEY, b"somebody's own")
 
     staged.library = WatchedStore(staged.books, before=intrude)
 
@@ -203,7 +196,7 @@ def test_a_changed_book_is_never_overwritten(staged: World, receipted: bool) -> 
     staged.finalize(FOLDER)
     if not receipted:
         staged.folders.delete(staged.names(keys.DONE)[0])
-    (staged.root / "library" / KEY).write_bytes(b"edited")
+    staged.replace_book(KEY, b"edited")
     staged.source.add(f"{FOLDER}/4.jpg")
     staged.stage(FOLDER)
 
@@ -214,13 +207,13 @@ def test_a_changed_book_is_never_overwritten(staged: World, receipted: bool) -> 
 
 def test_a_removed_book_is_not_made_again(staged: World) -> None:
     staged.finalize(FOLDER)
-    (staged.root / "library" / KEY).unlink()
+    staged.replace_book(KEY, None)
     staged.source.add(f"{FOLDER}/4.jpg")
     staged.stage(FOLDER)
 
     assert staged.finalize(FOLDER, 2).outcome is Outcome.HELD
 
-    assert staged.files("library") == {}
+    assert staged.shelf() == []
 
 
 def test_a_book_that_keeps_changing_is_given_up(staged: World) -> None:
@@ -230,10 +223,11 @@ def test_a_book_that_keeps_changing_is_given_up(staged: World) -> None:
     staged.stage(FOLDER)
     info = staged.books.head(KEY)
     assert info is not None
+    times = itertools.count()
 
     def change(operation: str, key: str) -> None:
         if operation == "assemble":
-            staged.books.put(KEY, b"again and again", metadata=info.metadata)
+            staged.books.put(KEY, b"again and again %d" % next(times), metadata=info.metadata)
 
     staged.library = WatchedStore(staged.books, before=change)
 
@@ -361,7 +355,7 @@ def test_whenever_it_dies_the_next_one_completes_it(staged: World, calls: int, a
     except Died:
         assert death.struck
     staged.work, staged.library = staged.folders, staged.books
-    if KEY in staged.files("library"):
+    if KEY in staged.shelf():
         assert list(staged.pages_in(KEY).values()) == pages_of(staged)
 
     staged.finalize(FOLDER)

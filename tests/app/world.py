@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
@@ -77,20 +78,27 @@ class Polled:
 
 
 class World:
-    """``settle`` is 600 seconds unless ``policy`` says otherwise; the one subscription is ``/c``."""
+    """``settle`` is 600 seconds unless ``policy`` says otherwise; the one subscription is ``/c``.
 
-    def __init__(self, root: Path) -> None:
+    Its stores are two folders below ``root``, or the given pair of work and library. ``folders`` and ``books`` are
+    those stores as they are, ``work`` and ``library`` what the use cases see.
+    """
+
+    def __init__(self, root: Path, stores: tuple[Store, Store] | None = None) -> None:
         self.root = root
         self.clock = FakeClock()
         self.source = MemorySource()
-        self.folders = FolderStore(root / "work", clock=self.clock)
-        self.books = FolderStore(root / "library", work=self.folders, clock=self.clock)
+        self.folders, self.books = stores or self._in_folders()
         self.work: Store = self.folders
         self.library: Store = self.books
         self.policy = POLICY
         self.watches: tuple[Watch, ...] = (Watch("/c", TEMPLATE),)
         self.concurrency = 2
         self.sent_here: set[tuple[str, int]] = set()
+
+    def _in_folders(self) -> tuple[Store, Store]:
+        work = FolderStore(self.root / "work", clock=self.clock)
+        return work, FolderStore(self.root / "library", work=work, clock=self.clock)
 
     def exclude(self, excluded: Callable[[str, bool], bool] | None) -> None:
         self.watches = (self.watches[0]._replace(excluded=excluded),)
@@ -167,12 +175,39 @@ class World:
             if path.is_file() and not path.relative_to(folder).parts[0].startswith(".")
         }
 
+    def shelf(self) -> list[str]:
+        """The keys of everything in the library."""
+        return [info.key for info in self.books.list()]
+
+    def replace_book(self, key: str, content: bytes | None) -> None:
+        """Put something in a book's place, or nothing, as somebody does who knows nothing of Pagebind."""
+        if not isinstance(self.books, FolderStore):
+            self.books.delete(key) if content is None else self.books.put(key, content)
+            return
+        path = self.root / "library" / key
+        if content is None:
+            path.unlink()
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+    def damage(self, key: str, content: bytes) -> None:
+        """Give an object of work other bytes, as far as it can be done behind the store's back; metadata intact."""
+        if isinstance(self.folders, FolderStore):
+            path = self.root / "work" / key
+            with_metadata = path.read_bytes()
+            path.write_bytes(content + with_metadata[len(self.folders.get(key)) :])
+        else:
+            info = self.folders.head(key)
+            assert info is not None
+            self.folders.put(key, content, metadata=info.metadata)
+
     def names(self, prefix: str) -> list[str]:
         """The keys in work that begin so."""
         return [info.key for info in self.folders.list(prefix)]
 
     def pages_in(self, key: str) -> dict[str, bytes]:
         """What a book holds besides its ComicInfo.xml."""
-        with ZipFile(self.root / "library" / key) as book:
+        with ZipFile(BytesIO(self.books.get(key))) as book:
             assert book.testzip() is None
             return {name: book.read(name) for name in book.namelist() if name != "ComicInfo.xml"}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pagebind.app import inventory as inventories
 from pagebind.app.book import Content, put_together
 from pagebind.app.inventory import is_waived, load_manifest, look_at_shelf, waived_contents
-from pagebind.app.staging import take_staging
+from pagebind.app.staging import object_of, take_staging
 from pagebind.core import keys, receipt
 from pagebind.core.keys import FailureMark, ReceiptMark
 from pagebind.core.receipt import Receipt
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pagebind.core.manifest import Manifest, Page
     from pagebind.core.reuse import Content as FileContent
     from pagebind.ports.dispatch import FinalizeTask
+    from pagebind.ports.store import StoredPart
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ class Finalize:
         )
 
     def _once(self, task: FinalizeTask, vanished: set[str]) -> Finalized:
-        world = self._look(task.volume)
+        world = self._look(task)
         if world is None:
             return Finalized(Outcome.NOTHING)
         aside = self._set_aside(world, task)
@@ -168,8 +169,10 @@ class Finalize:
         log.info("held", extra={"volume": task.volume, "reason": view.shelf.value})
         return Finalized(Outcome.HELD, world.newest.key)
 
-    def _look(self, volume: str) -> _World | None:
-        history = inventories.take_one(self._work, volume, _LISTED)
+    def _look(self, task: FinalizeTask) -> _World | None:
+        volume = task.volume
+        refusals = (keys.FAILURES,) if task.existing == "adopt" else ()
+        history = inventories.take_one(self._work, volume, (*_LISTED, *refusals))
         head = history.head
         if head is None:
             return None
@@ -260,7 +263,20 @@ class Finalize:
         standing = self._work.head(bad.part.key)
         if standing is None or standing.version != bad.part.version:
             raise _EntryVanished(bad.page.id) from error
-        return self._discard(manifest, [(bad.page, standing)])
+        others = (one for one in staged if one is not bad and not self._is_sound(one.part))  # seldom is it one alone
+        return self._discard(manifest, [(one.page, object_of(one.part)) for one in (bad, *others)])
+
+    def _is_sound(self, part: StoredPart) -> bool:
+        """Whether an entry holds what was recorded of it."""
+        import google_crc32c
+
+        crc32c = 0
+        try:
+            for chunk in self._work.stream(part.key):
+                crc32c = google_crc32c.extend(crc32c, chunk)
+        except KeyMissing:
+            return True  # the next look finds it missing
+        return crc32c == part.crc32c
 
     def _write_receipt(self, manifest: Manifest, content: Content, version: str, decision: int) -> None:
         document = Receipt(

@@ -32,7 +32,7 @@ class Staging(NamedTuple):
     def objects(self) -> Iterator[ObjectInfo]:
         """Everything, to be deleted."""
         for _, part in self.entries.values():
-            yield _standing(part)
+            yield object_of(part)
         yield from self.others
 
     def pick(self, pages: Sequence[Page]) -> tuple[list[Staged], list[Page], list[tuple[Page, ObjectInfo]]]:
@@ -46,7 +46,7 @@ class Staging(NamedTuple):
                 continue
             facts, part = self.entries[page.id]
             if facts is None or part.size != _expected_size(page, facts):
-                damaged.append((page, _standing(part)))
+                damaged.append((page, object_of(part)))
             else:
                 good.append(Staged(page, facts, part))
         return good, missing, damaged
@@ -75,5 +75,6 @@ def _expected_size(page: Page, facts: EntryFacts) -> int:
     return zip_layout.entry_size(zip_layout.Entry(called(page, facts), facts.crc32, facts.size))
 
 
-def _standing(part: StoredPart) -> ObjectInfo:
+def object_of(part: StoredPart) -> ObjectInfo:
+    """A part as the object that it is, to be deleted."""
     return ObjectInfo(part.key, part.size, part.version, 0.0)
