@@ -234,6 +234,7 @@ class Finalize:
                     "seq": str(manifest.seq),
                     "revision": manifest.revision,
                     "decision": str(decision),
+                    "size": str(book.content.size),
                     "crc32c": f"{book.content.crc32c:08x}",
                 },
                 content_type=book.content_type,

@@ -152,12 +152,19 @@ def look_at_shelf(
     said = (described.metadata if described else None) or {}
     decision = int(said["decision"]) if said.get("decision", "").isdigit() else 0
     standing = history.standing
-    if said.get("volume") == volume and said.get("seq", "").isdigit() and decision >= standing.handed_on:
+    ours = said.get("volume") == volume and said.get("seq", "").isdigit() and decision >= standing.handed_on
+    if ours and described is not None and _is_what_it_says(described, said):
         return ShelfView(Shelf.OURS, version, int(said["seq"]), said.get("revision"), decision, book.created)
     if history.proofs and not elsewhere:
         return ShelfView(Shelf.CHANGED, version)
     owner = standing.handed_to if said.get("volume") == volume else said.get("volume", "")
     return ShelfView(Shelf.TAKEN if owner else Shelf.FOREIGN, version, owner=owner)
+
+
+def _is_what_it_says(book: ObjectInfo, said: Mapping[str, str]) -> bool:
+    """Whether a book has the size and checksum that its metadata tells: tools that replace objects may keep those."""
+    size, crc32c = said.get("size", str(book.size)), said.get("crc32c")
+    return size == str(book.size) and (book.crc32c is None or crc32c == f"{book.crc32c:08x}")
 
 
 def waived_contents(work: Store, volume: str, history: History) -> frozenset[Content]:
