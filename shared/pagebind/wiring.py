@@ -13,7 +13,7 @@ from pagebind.core.keys import digest
 from pagebind.core.layout import AUTO
 from pagebind.core.planner import Policy
 from pagebind.core.watch import Watch
-from pagebind.errors import ConfigError, StoreUnavailable
+from pagebind.errors import ConfigError, KeyMissing, StoreError, StoreUnavailable
 from pagebind.ports.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pagebind.adapters.stores.run_lock import RunLock
     from pagebind.app.plan import Rates
     from pagebind.app.poll import Poll
-    from pagebind.config import Settings, SourceSettings, Subscription
+    from pagebind.config import Settings, SourceSettings, StoreSettings, Subscription
     from pagebind.core.layout import Layout
     from pagebind.ports.dispatch import Dispatch
     from pagebind.ports.secrets import Secrets
@@ -124,9 +124,9 @@ def stores(settings: Settings) -> tuple[Store, Store]:
     """
     match settings.store.kind:
         case "gs":
-            return _gcs_stores(settings)
+            return _gcs_stores(settings.store, _connections(settings))
         case "s3":
-            return _s3_stores(settings)
+            return _s3_stores(settings.store, _connections(settings))
         case _:
             return _folder_stores(settings)
 
@@ -141,28 +141,27 @@ def _folder_stores(settings: Settings) -> tuple[Store, Store]:
     return work, FolderStore(settings.store.library_folder, work=work)
 
 
-def _gcs_stores(settings: Settings) -> tuple[Store, Store]:
+def _gcs_stores(chosen: StoreSettings, connections: int) -> tuple[Store, Store]:
     with _installed("gcs"):
         from pagebind.adapters.stores.gcs import GcsStore, connect
     from pagebind.adapters.stores.retrying import RetryingStore
 
-    client = connect(connections=_connections(settings))
-    work = GcsStore(client, *settings.store.work_bucket)
-    return RetryingStore(work), RetryingStore(GcsStore(client, *settings.store.library_bucket, work=work))
+    client = connect(connections=connections)
+    work = GcsStore(client, *chosen.work_bucket)
+    return RetryingStore(work), RetryingStore(GcsStore(client, *chosen.library_bucket, work=work))
 
 
-def _s3_stores(settings: Settings) -> tuple[Store, Store]:
+def _s3_stores(chosen: StoreSettings, connections: int) -> tuple[Store, Store]:
     with _installed("s3"):
         from pagebind.adapters.stores.s3 import S3Store, connect
     from pagebind.adapters.stores.retrying import RetryingStore
 
-    chosen = settings.store
     client = connect(
         endpoint=chosen.endpoint,
         region=chosen.region,
         addressing=chosen.addressing,
         checksums=chosen.checksums,
-        connections=_connections(settings),
+        connections=connections,
     )
     conditions = chosen.conditional_writes
     work = S3Store(client, *chosen.work_bucket, conditional_writes=conditions)
@@ -314,3 +313,34 @@ def with_settle(settings: Settings, settle: float | None) -> Settings:
     if settle is None:
         return settings
     return settings._replace(bind=settings.bind._replace(settle=settle))
+
+
+def config_text(url: str, env: Mapping[str, str]) -> str:
+    """The configuration that is the object at a ``gs://`` or ``s3://`` URL.
+
+    Args:
+        url: of the object.
+        env: the environment, whose variables of ``[store]`` say how to reach a relative of S3.
+
+    Raises:
+        ConfigError: it is not there, may not be read or is not UTF-8; or as `stores`.
+        StoreUnavailable: it cannot be read now.
+    """
+    from pagebind.config import store_of
+
+    folder, _, name = url.rpartition("/")
+    chosen = store_of(folder, env)
+    work, _ = (_gcs_stores if chosen.kind == "gs" else _s3_stores)(chosen, 1)
+    try:
+        return work.get(name).decode()
+    except KeyMissing as error:
+        raise ConfigError(f"there is no object {url}", fix="put the file there, or name another", path=url) from error
+    except StoreError as error:
+        if error.retryable:
+            raise
+        raise ConfigError(f"{url} cannot be read: {error.message}", fix=error.fix, path=url) from error
+    except UnicodeDecodeError as error:
+        # Without its cause: that error carries the file's bytes.
+        raise ConfigError(
+            f"{url} is not UTF-8 text (byte {error.start + 1})", fix="save it as UTF-8", path=url
+        ) from None

@@ -201,22 +201,62 @@ WRONG = [
     ("store", "url = 'file:///a%FF'", "[store] url holds %-codes that are not UTF-8", "letters"),
     ("store", "url = 'file:///a%00'", "[store] url holds .. or a control character", "plain absolute path"),
     ("store", "url = '/srv/../x'", "[store] url holds ..", "plain absolute path"),
-    ("store", "url = 'gs://my-work'", "[store] url is on gs://, but this version stores in folders only", "file:///"),
+    ("store", "url = 'srv'", "nor a bucket as gs://bucket/prefix or s3://bucket/prefix", "file:///srv/pagebind"),
+    ("store", "url = 'gs://'", "[store] url names no bucket", "write gs://bucket/prefix"),
+    ("store", "url = 'gs:bucket'", "[store] url names no bucket", "write gs://bucket/prefix"),
+    ("store", "url = 's3:///bucket'", "[store] url names no bucket", "write s3://bucket/prefix"),
+    ("store", "url = 's3a://bucket'", "[store] url begins with s3a:", "write s3://bucket/prefix"),
+    ("store", "url = 'gcs://bucket'", "[store] url begins with gcs:", "write gs://bucket/prefix"),
+    *(
+        ("store", f"url = '{kind}://{name}/x'", f"[store] url names '{name}', which no bucket is called", f"{kind}://")
+        for kind, name in (
+            ("gs", "My-Work"),
+            ("gs", "ab"),
+            ("gs", "abc.-"),
+            ("gs", "a b c"),
+            ("gs", "-abc"),
+            ("gs", "bücher"),
+            ("s3", "under_score"),
+            ("s3", "Upper"),
+            ("s3", "ab"),
+            ("s3", "abc_"),
+            ("s3", "abc."),
+        )
+    ),
+    ("store", "url = 'gs://bucket//x'", "[store] url holds an empty, . or .. part", "gs://bucket/prefix"),
+    ("store", "url = 'gs://bucket/x//'", "[store] url holds an empty, . or .. part", "gs://bucket/prefix"),
+    ("store", "url = 's3://bucket/a/../b'", "[store] url holds an empty, . or .. part", "s3://bucket/prefix"),
+    ("store", "url = 's3://bucket/a\\b'", "or a backslash behind the bucket", "s3://bucket/prefix"),
+    ("store", "url = 's3://bucket?region=x'", "[store] url holds a ? or #", "write only s3://bucket/prefix"),
+    ("store", "url = 'gs://bucket/a#1'", "[store] url holds a ? or #", "write only gs://bucket/prefix"),
+    ("store", "url = 's3://bucket:9000/x'", "[store] url holds a user, a password or a port", "AWS_ACCESS_KEY_ID"),
+    ("store", "url = 'gs://me@bucket'", "[store] url holds a user, a password or a port", "default credentials"),
+    ("store", "library = 's3://bucket/x'", "[store] library is on s3://, but url is a folder", "one kind of store"),
+    ("store", "library = '/srv/pagebind/'", "[store] library is the place of url, or one above it", "of its own"),
+    ("store", "library = '/srv'", "[store] library is the place of url, or one above it", "of its own"),
+    ("store", "endpoint = 'https://x'", "[store] endpoint is set, which is for s3:// only, but url is a folder", "out"),
+    ("store", "region = 'auto'", "[store] region is set, which is for s3:// only, but url is a folder", "take it out"),
+    ("store", "checksums = 'off'", "[store] checksums is set, which is for s3:// only", "s3://bucket/prefix"),
+    ("store", "endpoint = 'x:9000'", "[store] endpoint is 'x:9000', not an address that begins with", "https://s3."),
+    ("store", "endpoint = 'https://x/b/c'", "[store] endpoint holds a path", "write https://x; the bucket belongs"),
+    ("store", "endpoint = 'https://x?a=b'", "[store] endpoint holds a ? or #", "https://s3."),
+    ("store", "endpoint = 'https://me@x'", "[store] endpoint holds a user or password", "AWS_ACCESS_KEY_ID"),
     (
         "store",
-        "library = 's3://b/x'",
-        "[store] library is on s3://, but this version stores in folders only",
-        "file:///",
+        "region = 'eu central'",
+        "[store] region is 'eu central', not a region such as",
+        'region = "eu-central-1"',
     ),
-    ("store", "library = '/srv/pagebind/'", "[store] library is the folder of url, or one above it", "of its own"),
-    ("store", "library = '/srv'", "[store] library is the folder of url, or one above it", "of its own"),
+    ("store", "region = 1", "[store] region is 1, not a region such as", 'region = "eu-central-1"'),
+    ("store", "addressing = 'host'", '[store] addressing is \'host\', not "auto" or "path" or', 'addressing = "auto"'),
+    ("store", "checksums = true", '[store] checksums is true, not "auto" or "on" or "off"', 'checksums = "auto"'),
+    ("store", "conditional_writes = 'no'", "[store] conditional_writes is 'no', not \"auto\"", '"auto"'),
     (
         "store",
         "library = '/srv/pagebind/staging/x'",
         "[store] library lies in staging/, where Pagebind keeps its own objects",
         "of its own",
     ),
-    ("store", "endpoint = 'https://x'", f"[store] endpoint {NEXT_VERSION}", "take it out"),
     ("poll", "interval = 15", "[poll] interval is 15, not a time such as", 'interval = "15m"'),
     ("poll", "interval = '0s'", "[poll] interval is '0s', not a time of at least 1 s", 'interval = "15m"'),
     ("poll", "interval = '15 min'", "[poll] interval is '15 min', not a time such as", 'interval = "15m"'),
@@ -387,6 +427,99 @@ def test_folders(written: str, folder: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "url", "name", "prefix"),
+    [
+        ("gs://my_work.example", "gs://my_work.example", "my_work.example", ""),
+        ("gs://bucket/", "gs://bucket", "bucket", ""),
+        (f"gs://{'a' * 60}.{'b' * 60}", f"gs://{'a' * 60}.{'b' * 60}", f"{'a' * 60}.{'b' * 60}", ""),
+        ("GS://bucket/comics/one", "gs://bucket/comics/one", "bucket", "comics/one/"),
+        ("s3://3-buckets/書庫/第　1/", "s3://3-buckets/書庫/第　1", "3-buckets", "書庫/第　1/"),
+        ("s3://bucket/a%20b +", "s3://bucket/a%20b +", "bucket", "a%20b +/"),
+    ],
+)
+def test_buckets(written: str, url: str, name: str, prefix: str) -> None:
+    store = parse(with_line("store", f"url = '{written}'"), {}, "x").store
+    assert (store.url, store.library, store.kind) == (url, f"{url}/library", url[:2])
+    assert store.work_bucket == (name, prefix)
+    assert store.library_bucket == (name, f"{prefix}library/")
+
+
+@pytest.mark.parametrize("url", [f"gs://{'a' * 64}", f"gs://a.{'b' * 64}", f"s3://a.{'b' * 62}", f"gs://{'a.' * 111}b"])
+def test_a_name_that_is_too_long_for_a_bucket(url: str) -> None:
+    assert "which no bucket is called" in refused(with_line("store", f"url = '{url}'")).message
+
+
+def bucket_with(url: str, library: str) -> str:
+    return with_line("store", f"library = '{library}'").replace("file:///srv/pagebind", url)
+
+
+@pytest.mark.parametrize("library", ["gs://books", "gs://books/work", "gs://work/work2", "gs://work/work/library/a"])
+def test_a_library_beside_or_inside_the_work(library: str) -> None:
+    assert parse(bucket_with("gs://work/work", library), {}, "x").store.library == library
+
+
+@pytest.mark.parametrize(
+    ("library", "message"),
+    [
+        ("gs://work/work/", "[store] library is the place of url, or one above it"),
+        ("gs://work", "[store] library is the place of url, or one above it"),
+        ("gs://work/work/manifests/x", "[store] library lies in manifests/, where Pagebind keeps its own objects"),
+        ("s3://work/library", "[store] library is on s3://, but url is on gs://"),
+        ("/srv/comics", "[store] library is a folder, but url is on gs://"),
+    ],
+)
+def test_a_library_that_would_mix_with_the_work(library: str, message: str) -> None:
+    error = refused(bucket_with("gs://work/work", library))
+    assert message in error.message
+    assert "leave" in error.fix
+
+
+def test_how_to_reach_an_s3_relative() -> None:
+    text = MINIMAL.replace("file:///srv/pagebind", "s3://bucket/x").replace(
+        "[[",
+        'endpoint = "HTTPS://s3.example.org:9000/"\nregion = "eu-central-003"\naddressing = "path"\n'
+        'checksums = "off"\nconditional_writes = "on"\n[[',
+    )
+    store = parse(text, {}, "x").store
+    assert store[2:] == ("https://s3.example.org:9000", "eu-central-003", "path", "off", "on")
+    changed = parse(
+        text, {"PAGEBIND_STORE_ENDPOINT": "http://nas:9000", "PAGEBIND_STORE_ADDRESSING": "auto"}, "x"
+    ).store
+    assert changed[2:] == ("http://nas:9000", "eu-central-003", "auto", "off", "on")
+
+
+@pytest.mark.parametrize(
+    ("pasted", "fix"),
+    [
+        ("https://storage.googleapis.com/my-bucket/a/b", "write gs://my-bucket/a/b"),
+        ("https://storage.cloud.google.com/my-bucket", "write gs://my-bucket"),
+        ("https://my-bucket.storage.googleapis.com/a/", "write gs://my-bucket/a"),
+        (
+            "https://console.cloud.google.com/storage/browser/my-bucket/a;tab=objects?project=p",
+            "write gs://my-bucket/a",
+        ),
+        ("https://my-bucket.s3.amazonaws.com", "write s3://my-bucket"),
+        ("https://my.bucket.s3.eu-central-1.amazonaws.com/a", "write s3://my.bucket/a"),
+        ("https://my-bucket.s3-eu-west-1.amazonaws.com/a", "write s3://my-bucket/a"),
+        ("https://s3.eu-central-1.amazonaws.com/my-bucket/a", "write s3://my-bucket/a"),
+        (
+            "https://0a1b.r2.cloudflarestorage.com/my-bucket",
+            "write s3://my-bucket, and https://0a1b.r2.cloudflarestorage.com as [store] endpoint",
+        ),
+        ("http://nas:9000/my-bucket/a", "write s3://my-bucket/a, and http://nas:9000 as [store] endpoint"),
+        ("arn:aws:s3:::my-bucket/a", "write s3://my-bucket/a"),
+        ("https://example.org", "write gs://bucket/prefix or s3://bucket/prefix"),
+        ("https://[::1/x", "write gs://bucket/prefix or s3://bucket/prefix"),
+        ("https://me:x@storage.googleapis.com/my-bucket", "write gs://bucket/prefix or s3://bucket/prefix"),
+    ],
+)
+def test_an_address_of_a_bucket_is_told_how_to_write_it(pasted: str, fix: str) -> None:
+    error = refused(with_line("store", f"url = '{pasted}'"))
+    assert "url is the address of a bucket for browsers and programs, not its URL" in error.message
+    assert error.fix == fix
+
+
+@pytest.mark.parametrize(
     ("written", "seconds"),
     [
         ('"10m"', 600),
@@ -498,6 +631,15 @@ def test_a_folder_password_in_the_file_is_refused_and_never_shown() -> None:
         ("source", f"tokn = '{CANARY}'"),
         ("store", f"token = 'alist-{CANARY}'"),
         ("store", f"url = 's3://key:{CANARY}@bucket'"),
+        ("store", f"url = 's3://key:{CANARY}/more@bucket/prefix'"),
+        ("store", f"url = 's3://key:{CANARY}'"),
+        ("store", f"url = 'gs:user:{CANARY}@bucket'"),
+        ("store", f"url = 's3a://key:{CANARY}@bucket'"),
+        ("store", f"url = 'S3://bucket/x?secret={CANARY}'"),
+        ("store", f"url = 'https://user:{CANARY}@s3.example.org/bucket'"),
+        ("store", f"url = 'https://bucket.s3.amazonaws.com/x?X-Amz-Signature={CANARY}'"),
+        ("store", f"endpoint = 'https://key:{CANARY}@s3.example.org'"),
+        ("store", f"region = '{CANARY}@'"),
         ("subscription", f"path = 'https://a/comics?sign={CANARY}'"),
         ("poll", f"interval = 'openlist-{CANARY}'"),
     ],
@@ -582,7 +724,7 @@ def test_a_secret_in_the_environment_is_kept_as_a_reference(held: str, kept: str
         ("PAGEBIND_BIND_KEEP_PAGES", "maybe", "PAGEBIND_BIND_KEEP_PAGES is 'maybe', not true or false", "=false"),
         ("PAGEBIND_BIND_SETTLE", "10", "PAGEBIND_BIND_SETTLE is '10', not a time", "PAGEBIND_BIND_SETTLE=10m"),
         ("PAGEBIND_STORE_LIBRARY", "", "PAGEBIND_STORE_LIBRARY is '', not a text", "PAGEBIND_STORE_LIBRARY=file:///"),
-        ("PAGEBIND_STORE_URL", "gs://x", "PAGEBIND_STORE_URL is on gs://", "PAGEBIND_STORE_URL=file:///"),
+        ("PAGEBIND_STORE_URL", "gs://x", "PAGEBIND_STORE_URL names 'x', which no bucket is called", "gs://bucket"),
         ("PAGEBIND_SOURCE_TOKEN", f"gcp:{CANARY}", "PAGEBIND_SOURCE_TOKEN refers to gcp:", "env:NAME"),
         (
             "PAGEBIND_SOURCE_TOKN",
@@ -604,3 +746,10 @@ def test_a_wrong_variable_is_named(name: str, value: str, message: str, fix: str
 def test_credentials_of_file_and_environment_that_do_not_fit_name_both() -> None:
     error = refused(with_line("source", "token = 'env:T'"), {"PAGEBIND_SOURCE_USERNAME": "ann"})
     assert "[source] token and PAGEBIND_SOURCE_USERNAME are set together" in error.message
+
+
+def test_two_places_that_do_not_fit_are_named_by_their_variables() -> None:
+    error = refused(MINIMAL, {"PAGEBIND_STORE_LIBRARY": "gs://books"})
+    assert "pagebind.toml: PAGEBIND_STORE_LIBRARY is on gs://, but url is a folder" in error.message
+    error = refused(MINIMAL, {"PAGEBIND_STORE_REGION": "auto"})
+    assert "PAGEBIND_STORE_REGION is set, which is for s3:// only" in error.message

@@ -46,10 +46,13 @@ def test_rows_are_fit_for_a_table() -> None:
 
 
 def uncommented(text: str) -> str:
-    """The template with its defaults and examples in force, apart from the login, which excludes the token."""
-    login = ("username", "otp_secret", 'password = "file:')
+    """The template with its defaults and examples in force.
+
+    Apart from the login, which excludes the token, and from what belongs to a store on S3.
+    """
+    others = ("username", "otp_secret", 'password = "file:', "endpoint", "region")
     return "\n".join(
-        line[2:] if re.match(r"# \w+ = ", line) and not line[2:].startswith(login) else line
+        line[2:] if re.match(r"# \w+ = ", line) and not line[2:].startswith(others) else line
         for line in text.split("\n")
     )
 
@@ -140,7 +143,7 @@ def refusal(values: dict[str, object]) -> ConfigError | None:
     return None
 
 
-_STARTS = st.sampled_from(["", "~", "/", "file:", "https://", "env:", "{"])
+_STARTS = st.sampled_from(["", "~", "/", "file:", "https://", "env:", "{", "gs://", "s3://bucket/", "arn:aws:s3:::"])
 
 
 @given(st.sampled_from(SETTINGS), _VALUES | st.floats(), _STARTS)

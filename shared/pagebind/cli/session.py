@@ -55,9 +55,14 @@ class Session:
 
     def settings(self) -> Settings:
         """Read the configuration. Raises: ConfigError."""
-        from pagebind.config import find_config, load
+        from pagebind.config import find_config, load, parse
 
-        return load(find_config(self.config, os.environ, Path.cwd()), os.environ)
+        found = find_config(self.config, os.environ, Path.cwd())
+        if isinstance(found, Path):
+            return load(found, os.environ)
+        from pagebind.wiring import config_text
+
+        return parse(config_text(found, os.environ), os.environ, found)
 
     def say(self, line: str = "") -> None:
         """A line for people, on standard output; nothing with ``--json`` or ``--quiet``."""
@@ -120,7 +125,11 @@ def options(empty: dict[str, Any]) -> Callable[[Callable[..., int]], Callable[..
     """
 
     def decorate(body: Callable[..., int]) -> Callable[..., NoReturn]:
-        @click.option("--config", metavar="FILE", help="Configuration (else $PAGEBIND_CONFIG, ./pagebind.toml, ...).")
+        @click.option(
+            "--config",
+            metavar="FILE",
+            help="Configuration, gs:// and s3:// too (else $PAGEBIND_CONFIG, ./pagebind.toml, ...).",
+        )
         @click.option("-v", "--verbose", count=True, help="Log what happens; -vv logs everything.")
         @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
         @click.option(

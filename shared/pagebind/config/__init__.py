@@ -5,8 +5,8 @@ Importing it costs next to nothing; what only mistakes or rare settings need is 
 
 from __future__ import annotations
 
-from pagebind.config.locate import FILE_NAME, find_config, load
-from pagebind.config.parse import parse
+from pagebind.config.locate import FILE_NAME, find_config, is_object, load
+from pagebind.config.parse import parse, store_of
 from pagebind.config.schema import SETTINGS, Setting
 from pagebind.config.settings import (
     BindSettings,
@@ -33,8 +33,10 @@ __all__ = [
     "StoreSettings",
     "Subscription",
     "find_config",
+    "is_object",
     "load",
     "parse",
     "parse_duration",
+    "store_of",
     "template",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pagebind.config.parse import parse
+from pagebind.config.place import Place
+from pagebind.config.store_url import BUCKET_SCHEMES, object_url
 from pagebind.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,24 +19,23 @@ FILE_NAME: Final = "pagebind.toml"
 _INIT: Final = "`pagebind init` writes one"
 
 
-def find_config(explicit: str | None, env: Mapping[str, str], cwd: Path) -> Path:
-    """The path of the configuration file.
+def find_config(explicit: str | None, env: Mapping[str, str], cwd: Path) -> Path | str:
+    """The path of the configuration file, or the URL of the object that holds it: ``gs://`` or ``s3://``.
 
     That is ``--config``, else ``$PAGEBIND_CONFIG``, else the first that exists of ``./pagebind.toml`` and
     ``pagebind.toml`` in the user's configuration folder. One that is named is not looked at: `load` says what is wrong
     with it.
 
     Raises:
-        ConfigError: there is none, or it lies in an object store.
+        ConfigError: there is none, or a URL names no object.
     """
     for name, called in ((explicit, "--config"), (env.get("PAGEBIND_CONFIG"), "PAGEBIND_CONFIG")):
         if name:
-            if name.startswith(("gs://", "s3://")):
-                raise ConfigError(
-                    f"{called} names a file in an object store, which is not in this version of Pagebind",
-                    fix=f"give {called} the path of a file",
-                )
-            return cwd / name
+            return (
+                object_url(name, Place(called, "gs://bucket/pagebind.toml", origin=None))
+                if is_object(name)
+                else cwd / name
+            )
     here = cwd / FILE_NAME
     if here.is_file():
         return here
@@ -48,6 +49,11 @@ def find_config(explicit: str | None, env: Mapping[str, str], cwd: Path) -> Path
         f"there is no configuration: neither --config nor PAGEBIND_CONFIG is given, nor is there {here} or {users}",
         fix=_INIT,
     )
+
+
+def is_object(name: str) -> bool:
+    """Whether a configuration of this name lies in a bucket."""
+    return name.lower().startswith(tuple(f"{scheme}://" for scheme in BUCKET_SCHEMES))
 
 
 def load(path: Path, env: Mapping[str, str]) -> Settings:

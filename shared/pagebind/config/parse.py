@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pagebind.config.place import Place, is_one_line, kind_of, suggestion
-from pagebind.config.schema import LATER, SECTIONS, SETTINGS, SUBSCRIPTION, Setting
+from pagebind.config.schema import SECTIONS, SETTINGS, SUBSCRIPTION, Setting
 from pagebind.config.settings import (
     BindSettings,
     PollSettings,
@@ -14,11 +14,15 @@ from pagebind.config.settings import (
     SourceSettings,
     StoreSettings,
     Subscription,
+    parts_of,
 )
 from pagebind.core.keys import RESERVED
 from pagebind.errors import ConfigError
 
 _Table = Mapping[str, Any]
+
+_KINDS = {"file": "a folder", "gs": "on gs://", "s3": "on s3://"}
+_OF_ITS_OWN = "give the library a place of its own, or leave it out"
 
 
 def parse(text: str, env: Mapping[str, str], origin: str) -> Settings:
@@ -48,6 +52,19 @@ def parse(text: str, env: Mapping[str, str], origin: str) -> Settings:
         bind=bind,
         subscriptions=tuple(parser.subscriptions(document.get(SUBSCRIPTION, []))),
     )
+
+
+def store_of(url: str, env: Mapping[str, str]) -> StoreSettings:
+    """How to reach the store at ``url`` while no file is read yet: by the variables of `store` alone.
+
+    Raises:
+        ConfigError: one of them is wrong.
+    """
+    store = StoreSettings(url, url)
+    if store.kind != "s3":
+        return store
+    parser = _Parser("", env)
+    return store._replace(**{key: parser.variable("store", key) for key in StoreSettings._field_defaults})
 
 
 def _decode(text: str, origin: str) -> _Table:
@@ -104,23 +121,43 @@ class _Parser:
             raise self._error(f"{name} is {kind_of(table)}, not a section", f"write [{name}], and its keys below")
         return self._read(name, f"[{name}] ", table)
 
+    def variable(self, section: str, key: str) -> Any:
+        """One value by the environment alone."""
+        setting = next(setting for setting in SETTINGS if (setting.section, setting.key) == (section, key))
+        return self._value(setting, f"[{section}] ", {})
+
     def store(self, values: dict[str, Any]) -> StoreSettings:
-        """The two folders, which must not mix."""
-        store = StoreSettings(url=values["url"], library=values["library"] or values["url"].rstrip("/") + "/library")
-        # Nothing but books lies in the library: what is on the way would be taken for books, or swept as leftovers.
-        if store.work_folder.is_relative_to(store.library_folder):
+        """The two places, which must be of one kind and must not mix, and how to reach them."""
+        inside = f"{values['url'].removesuffix('/')}/library"
+        store = StoreSettings(**{**values, "library": values["library"] or inside})
+        library = self._name("store", "library")
+        kind = store.library.partition(":")[0]
+        if kind != store.kind:
             raise self._error(
-                "[store] library is the folder of url, or one above it",
-                "give the library a folder of its own, or leave it out",
+                f"{library} is {_KINDS[kind]}, but url is {_KINDS[store.kind]}",
+                "keep both in one kind of store, or leave library out",
             )
-        if store.library_folder.is_relative_to(store.work_folder):
-            first = store.library_folder.relative_to(store.work_folder).parts[0]
-            if first.startswith(".") or f"{first}/" in RESERVED:
-                raise self._error(
-                    f"[store] library lies in {first}/, where Pagebind keeps its own objects",
-                    "give the library a folder of its own, or leave it out",
-                )
+        self._refuse_mixing(library, parts_of(store.url), parts_of(store.library))
+        if store.kind != "s3":
+            self._refuse_s3_settings(store)
         return store
+
+    def _refuse_mixing(self, name: str, work: tuple[str, ...], library: tuple[str, ...]) -> None:
+        """Nothing but books lies in the library: what is on the way would be taken for books, or swept as leftovers."""
+        if work[: len(library)] == library:
+            raise self._error(f"{name} is the place of url, or one above it", _OF_ITS_OWN)
+        if library[: len(work)] == work:
+            first = library[len(work)]
+            if first.startswith(".") or f"{first}/" in RESERVED:
+                raise self._error(f"{name} lies in {first}/, where Pagebind keeps its own objects", _OF_ITS_OWN)
+
+    def _refuse_s3_settings(self, store: StoreSettings) -> None:
+        for key, default in StoreSettings._field_defaults.items():
+            if getattr(store, key) != default:
+                raise self._error(
+                    f"{self._name('store', key)} is set, which is for s3:// only, but url is {_KINDS[store.kind]}",
+                    "take it out, or write s3://bucket/prefix as url",
+                )
 
     def subscriptions(self, tables: Any) -> Iterator[Subscription]:
         """Each subscription, in the order of the file."""
@@ -149,14 +186,11 @@ class _Parser:
             raise self._error(f"{names} set without {missing}", f"write {login}, or a token instead")
 
     def _read(self, section: str, where: str, table: _Table) -> dict[str, Any]:
-        known = {setting.key: setting for setting in (*SETTINGS, *LATER) if setting.section == section}
+        known = {setting.key: setting for setting in SETTINGS if setting.section == section}
         for key in table:
             if key not in known:
-                raise self._unknown(key, where, [name for name in known if known[name] not in LATER])
-        for setting in LATER:
-            if setting.section == section and setting.key in table:
-                self._value(setting, where, table)
-        return {key: self._value(setting, where, table) for key, setting in known.items() if setting not in LATER}
+                raise self._unknown(key, where, [*known])
+        return {key: self._value(setting, where, table) for key, setting in known.items()}
 
     def _value(self, setting: Setting, where: str, table: _Table) -> object:
         home = self._env.get("HOME", "")

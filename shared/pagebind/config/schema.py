@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pagebind.config import values
+from pagebind.config import store_url, values
 from pagebind.config.place import is_one_line
 
 if TYPE_CHECKING:
@@ -144,17 +144,52 @@ SETTINGS: Final = (
     Setting(
         "store",
         "url",
-        values.folder_url,
-        "Folder for everything on the way, file:/// and an absolute path.",
+        store_url.store_url,
+        "Where everything on the way is kept: file:///folder, gs://bucket/prefix or s3://bucket/prefix.",
         example="file:///srv/pagebind",
         required=True,
     ),
     Setting(
         "store",
         "library",
-        values.folder_url,
-        'Folder for the finished books; without it, "library" inside url.',
+        store_url.store_url,
+        'Where the finished books are kept, a place of the same kind; without it, "library" inside url.',
         example="file:///srv/comics",
+    ),
+    Setting(
+        "store",
+        "endpoint",
+        store_url.endpoint,
+        "S3: address of the server, http or https; without it, what boto3 finds, or AWS.",
+        example="https://s3.example.org",
+    ),
+    Setting(
+        "store",
+        "region",
+        values.region,
+        "S3: region of the bucket, as its provider calls it; without it, what boto3 finds.",
+        example="eu-central-1",
+    ),
+    Setting(
+        "store",
+        "addressing",
+        values.choice("auto", "path", "virtual"),
+        'S3: where the bucket stands in a request, "path" or "virtual" (the host name); "auto": as the endpoint wants.',
+        default="auto",
+    ),
+    Setting(
+        "store",
+        "checksums",
+        values.choice("auto", "on", "off"),
+        'S3: send and ask for checksums, "on" or "off" (for servers that reject them); "auto": as the endpoint wants.',
+        default="auto",
+    ),
+    Setting(
+        "store",
+        "conditional_writes",
+        values.choice("auto", "on", "off"),
+        'S3: whether the server keeps conditions of writes, "on" or "off"; "auto": it is tried out.',
+        default="auto",
     ),
     Setting("poll", "interval", values.duration(1), "Time between two polls.", default="15m"),
     Setting(
@@ -304,10 +339,5 @@ SETTINGS: Final = (
     ),
 )
 """All settings of this version, in the order of the file."""
-
-LATER: Final = (
-    Setting("store", "endpoint", values.not_yet, "The address of an S3 relative.", example="https://s3.example.org"),
-)
-"""Settings that people may have read about, and that this version refuses by name."""
 
 SECTIONS: Final = tuple(dict.fromkeys(setting.section for setting in SETTINGS))

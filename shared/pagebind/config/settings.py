@@ -136,6 +136,14 @@ def bucket_of(url: str) -> Bucket:
     return Bucket(name, f"{path}/" if path else "")
 
 
+def parts_of(url: str) -> tuple[str, ...]:
+    """The place that a store's URL names, as the names on the way down to it, from the root or the bucket on."""
+    if url.startswith("file:"):
+        return folder_of(url).parts
+    name, prefix = bucket_of(url)
+    return (name, *prefix.split("/")[:-1])
+
+
 class PollSettings(NamedTuple):
     """``interval``: seconds between two polls."""
 

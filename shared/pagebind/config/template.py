@@ -17,7 +17,7 @@ _HEAD = """\
 
 _ABOUT = {
     "source": "The Alist or OpenList server.",
-    "store": "Where pages and books are kept.",
+    "store": "Where pages and books are kept: in a folder, in Google Cloud Storage (gs://), or on S3 and its like (s3://).",
     "poll": "How often the server is looked at.",
     "bind": "When a folder becomes a book.",
     SUBSCRIPTION: "What is watched. Write one such block for each folder on the server.",

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pagebind.config.place import Place, is_one_line, kind_of, shown, suggestion
 from pagebind.config.settings import Patterns
@@ -43,6 +42,7 @@ _SWITCH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": Fa
 _FIELD: Final = re.compile(r"\{([^{}]*)\}")
 _NAMING_FIELDS: Final = {"volume", "number", "chapter"}
 _WIDTH: Final = r"0[1-9]"
+_REGION: Final = r"[A-Za-z0-9_-]{1,63}"
 _LANGUAGE: Final = r"[A-Za-z]{2,3}(?:-[0-9A-Za-z]{1,8}){0,4}"
 
 
@@ -157,7 +157,12 @@ def secret(value: object, place: Place) -> str:
 
 
 def web_url(value: object, place: Place) -> str:
-    """The address of a server, without a trailing ``/``."""
+    """The address of the server, without a trailing ``/``."""
+    return web_address(value, place, credentials="use username and password, or token")
+
+
+def web_address(value: object, place: Place, *, credentials: str) -> str:
+    """An address on http or https, without a trailing ``/``; ``credentials`` says where they belong instead."""
     address = text(value, place)
     scheme, separator, rest = address.partition("://")
     if not separator or scheme.lower() not in {"http", "https"}:
@@ -168,53 +173,12 @@ def web_url(value: object, place: Place) -> str:
     except ValueError:
         usable = False
     if "@" in rest.partition("/")[0]:
-        raise place.wrong("holds a user or password", "take it out; use username and password, or token")
+        raise place.wrong("holds a user or password", f"take it out; {credentials}")
     if not usable:
         raise place.unfit(value, "the address of a server")
     if "?" in rest or "#" in rest:
         raise place.wrong("holds a ? or #; only the address of the server belongs there")
     return f"{scheme.lower()}://{rest.rstrip('/')}"
-
-
-def folder_url(value: object, place: Place) -> str:
-    """A folder, as a ``file:///`` URL; an absolute path is taken too."""
-    written = text(value, place)
-    scheme, separator, rest = written.partition(":")
-    if scheme in {"gs", "s3"} and separator:
-        raise place.wrong(f"is on {scheme}://, but this version stores in folders only")
-    if scheme == "file" and separator:
-        return _folder(_path_of_file_url(rest, place), place)
-    _refuse_tilde(written, place)
-    if not written.startswith("/"):
-        raise place.unfit(value, "a folder as file:///absolute/path")
-    return _folder(written, place)
-
-
-def _path_of_file_url(rest: str, place: Place) -> str:
-    _refuse_tilde(rest.lstrip("/"), place)
-    if "?" in rest or "#" in rest:
-        raise place.wrong("holds a ? or #, which mean something else in a URL", "write %3F for ? and %23 for #")
-    path = rest.removeprefix("//")
-    if path == rest and not path.startswith("/"):
-        raise place.wrong(f"is a relative path, {shown(rest)}", "write file:///absolute/path")
-    if not path.startswith("/"):
-        raise place.wrong(f"names a host, {shown(path.partition('/')[0])}", f"write file:///{path}")
-    try:
-        return unquote(path, errors="strict")
-    except UnicodeDecodeError as error:
-        raise place.wrong("holds %-codes that are not UTF-8", "write the letters themselves") from error
-
-
-def _refuse_tilde(path: str, place: Place) -> None:
-    if path == "~" or path.startswith("~/"):
-        raise place.wrong("holds a ~, which is not expanded", f"write file://{place.home or '/home/you'}{path[1:]}")
-
-
-def _folder(path: str, place: Place) -> str:
-    if not is_one_line(path) or ".." in path.split("/"):
-        raise place.wrong("holds .. or a control character", "write the plain absolute path")
-    # A path that begins with two slashes is another one to POSIX.
-    return Path("/" + path.lstrip("/")).as_uri()
 
 
 def headers(value: object, place: Place) -> Mapping[str, str]:
@@ -292,6 +256,13 @@ def series(value: object, place: Place) -> str:
     return name
 
 
+def region(value: object, place: Place) -> str:
+    """The name of a region, as an S3 provider writes it."""
+    if not isinstance(value, str) or not re.fullmatch(_REGION, value):
+        raise place.unfit(value, 'a region such as "eu-central-1" or "auto"')
+    return value
+
+
 def language(value: object, place: Place) -> str:
     """A language as BCP 47 writes it: ISO 639-1, with a region or script where it matters."""
     if not isinstance(value, str) or not re.fullmatch(_LANGUAGE, value):
@@ -353,9 +324,3 @@ def _without_width(field: str, place: Place) -> str:
             "write {number:03}" if name == "number" else f"write {{{name}}}",
         )
     return f"{{{name if name in FIELDS else field}}}"
-
-
-def not_yet(value: object, place: Place) -> str:
-    """A setting of a later version."""
-    text(value, place)
-    raise place.wrong(_LATER, "take it out")
