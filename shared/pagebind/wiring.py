@@ -189,10 +189,19 @@ def _installed(extra: str) -> Iterator[None]:
 
 
 def run_lock(settings: Settings) -> RunLock:
-    """The lock that lets one run at a time of this machine work on the store."""
-    from pagebind.adapters.stores.run_lock import RunLock
+    """The lock that lets one run at a time of this machine work on the store.
 
-    return RunLock(settings.store.work_folder)
+    A folder holds it itself; for a bucket it lies in the user's state folder, where that can be written.
+    """
+    from pagebind.adapters.stores.run_lock import RUN_LOCK, RunLock
+
+    store = settings.store
+    if store.kind == "file":
+        return RunLock(store.work_folder / RUN_LOCK)
+    from platformdirs import user_state_path
+
+    name = digest(f"{store.endpoint or ''}\0{store.url}", 32)
+    return RunLock(user_state_path("pagebind", appauthor=False) / f"{name}.lock", optional=True)
 
 
 def policy(settings: Settings) -> Policy:

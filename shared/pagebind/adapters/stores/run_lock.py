@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING
 
 from pagebind.adapters.stores.durable import make_folder, speaking_plainly
+from pagebind.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,25 +16,41 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 RUN_LOCK = ".run.lock"
+"""Name of the lock of runs in a work folder."""
+
 _POLL_SECONDS = 0.25
 
 
 class RunLock:
-    """One run at a time over the work folder ``root``."""
+    """One run at a time on this machine: who holds the lock file ``path``.
 
-    def __init__(self, root: Path) -> None:
-        self._path = root / RUN_LOCK
+    ``optional``: where the file cannot be had, runs go on without it, for the store is safe without and only work
+    would be done twice.
+    """
+
+    def __init__(self, path: Path, *, optional: bool = False) -> None:
+        self._path = path
+        self._optional = optional
 
     def is_held(self) -> bool:
         """Whether somebody holds the lock now; nobody is made to wait, and nothing is written.
 
         Raises:
-            StoreUnavailable: the lock's file may not be opened.
+            StoreUnavailable: the lock's file may not be opened, and is not optional.
         """
+        try:
+            return self._is_held()
+        except StoreUnavailable:
+            if not self._optional:
+                raise
+            return False
+
+    def _is_held(self) -> bool:
         from filelock import Timeout
 
-        if not self._path.exists():
-            return False
+        with speaking_plainly(self._path.parent, "read"):
+            if not self._path.exists():
+                return False
         lock = _file_lock(self._path)
         with speaking_plainly(self._path.parent, "read"):
             try:
@@ -48,8 +65,17 @@ class RunLock:
         """Hold the lock in a ``with`` block; ``on_wait`` is called once, before waiting for another process.
 
         Raises:
-            StoreUnavailable: the folder cannot be made or written.
+            StoreUnavailable: the folder cannot be made or written, and the lock is not optional.
         """
+        with ExitStack() as held:
+            try:
+                held.callback(self._acquired(on_wait).release)
+            except StoreUnavailable:
+                if not self._optional:
+                    raise
+            yield
+
+    def _acquired(self, on_wait: Callable[[], None]) -> BaseFileLock:
         from filelock import Timeout
 
         lock = _file_lock(self._path)
@@ -59,10 +85,7 @@ class RunLock:
             except Timeout:
                 on_wait()
                 lock.acquire(poll_interval=_POLL_SECONDS)
-        try:
-            yield
-        finally:
-            lock.release()
+        return lock
 
 
 class Exclusive:
