@@ -238,7 +238,7 @@ class RetryingStore:
 
 
 def _recognising(write: Callable[[], T], ours: Callable[[], T | None]) -> Callable[[], T]:
-    """The write, for calls one after the other: `ConditionFailed` after a lost answer gives what ``ours`` finds."""
+    """The write, for attempts one after the other: `ConditionFailed` after a failure gives what ``ours`` finds."""
     lost = False
 
     def call() -> T:
@@ -249,8 +249,8 @@ def _recognising(write: Callable[[], T], ours: Callable[[], T | None]) -> Callab
             if lost and (found := ours()) is not None:
                 return found
             raise
-        except StoreError as error:
-            lost = lost or error.retryable
+        except StoreError:
+            lost = True
             raise
 
     return call
