@@ -129,7 +129,7 @@ class StoreSuite:
     """Whether every info of every object carries the CRC-32C of its content."""
 
     versions_by_content: ClassVar[bool] = False
-    """Whether the same bytes under the same key may be the same version."""
+    """Whether the same bytes, put under the same key, are the same version."""
 
     orders_folders_by_name: ClassVar[bool] = False
     """Whether a folder stands among its neighbours by its name without the slash."""
