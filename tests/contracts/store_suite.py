@@ -120,7 +120,7 @@ class StoreSuite:
     """Objects; more than any backend lists at once, twice."""
 
     examples: ClassVar[int] = 25
-    """Runs of the state machine, of about 60 requests each."""
+    """Runs of the state machine, of about 50 requests each."""
 
     created_within: ClassVar[float] = 0.0
     """Seconds by which a write's ``created`` may differ from what is read later: its answer may hold no time."""
