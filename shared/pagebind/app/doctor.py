@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from pagebind.app.doctor_stores import Check, check_stores
 from pagebind.core import layout
-from pagebind.errors import AuthRefused, PagebindError, RefreshRefused, SourceError, StoreError
+from pagebind.errors import AuthRefused, PagebindError, RefreshRefused, SourceError
 from pagebind.ports.source import Account, Download, Source
-from pagebind.ports.store import ABSENT, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pagebind.core.watch import Watch
+    from pagebind.ports.store import Store
 
-_PROBE = "pagebind-doctor"
 _LISTINGS_FOR_A_PAGE = 6
 """So many folders are looked into, at most, to find a page whose link can be tried."""
 
 
-class Check(NamedTuple):
-    """One line: ``status`` is ``ok``, ``warn`` or ``fail``."""
-
-    name: str
-    status: str
-    detail: str
-    fix: str = ""
-    error: PagebindError | None = None
-
-
 def doctor(source: Source, work: Store, library: Store, watches: Sequence[Watch]) -> Iterator[Check]:
     """Check the stores, then the server; after refused credentials the server is left in peace."""
-    yield _store("store", work)
-    yield _store("library", library)
+    yield from check_stores(work, library)
     try:
         server = source.server()
         yield Check("server", "ok", f"{server.kind} {server.version}")
@@ -56,23 +45,6 @@ def _who(account: Account) -> str:
     rights = "an administrator" if account.admin else "not an administrator"
     below = "" if account.base_path in ("", "/") else f", sees only {account.base_path}"
     return f"signed in as {account.username!r}, {rights}{below}"
-
-
-def _store(name: str, store: Store) -> Check:
-    """Write, read, replace-protect, list and delete one object, as a run does."""
-    try:
-        store.delete(_PROBE)
-        store.put(_PROBE, b"pagebind", condition=ABSENT)
-        try:
-            read = store.get(_PROBE)
-            listed = [info.key for info in store.list(_PROBE)]
-        finally:
-            store.delete(_PROBE)
-    except StoreError as error:
-        return _failed(name, error)
-    if read != b"pagebind" or listed != [_PROBE]:
-        return Check(name, "fail", "what was written does not come back", "choose another place for it")
-    return Check(name, "ok", "can be written, listed, read and cleaned")
 
 
 def _drives(source: Source) -> Iterator[Check]:

@@ -15,7 +15,7 @@ from pagebind.cli.session import FAILED, OK, Session, options
 from pagebind.cli.text import printable
 
 if TYPE_CHECKING:
-    from pagebind.app.doctor import Check
+    from pagebind.app.doctor_stores import Check
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
