@@ -73,6 +73,8 @@ def connect(*, connections: int) -> storage.Client:
             f"Google Cloud Storage has no credentials to use: {str(error).partition('. ')[0]}",
             fix="run gcloud auth application-default login, or let GOOGLE_APPLICATION_CREDENTIALS name a key file",
         ) from error
+    # For spans that nobody asked for it would look at the bucket behind our back: a thread, a read, another permission.
+    client._bucket_metadata_cache = None  # noqa: SLF001
     adapter = HTTPAdapter(pool_connections=connections, pool_maxsize=connections)
     for scheme in ("https://", "http://"):
         _session(client).mount(scheme, adapter)

@@ -81,13 +81,7 @@ def refusal(call: Call, status: int, text: str, headers: Mapping[str, str]) -> S
         case HTTPStatus.UNAUTHORIZED:
             return _refused_credentials(call)
         case HTTPStatus.FORBIDDEN:
-            named = _PERMISSION.search(text)
-            permission = named.group() if named else call.permission
-            return AccessDenied(
-                f"this account may not use {call.place}: {permission} is missing",
-                fix=f"grant {permission} on the bucket {call.bucket} to this account",
-                path=call.key,
-            )
+            return _forbidden(call, text)
     wait = headers.get("Retry-After", "")
     return StoreUnavailable(
         f"Google Cloud Storage answers {status} for {call.place}",
@@ -112,6 +106,15 @@ def no_bucket(call: Call) -> StoreUnavailable:
         fix="make it, or correct its name in [store]",
         path=call.key,
     )
+
+
+def _forbidden(call: Call, text: str) -> AccessDenied:
+    """A refusal for want of a permission names it; any other is one of the bucket's own rules."""
+    named = _PERMISSION.search(text)
+    fix = f"grant {named.group() if named else call.permission} on the bucket {call.bucket} to this account"
+    if not named:
+        fix += "; if it has it, see the bucket's retention policy and billing"
+    return AccessDenied(f"this account may not do that with {call.place}", fix=fix, path=call.key)
 
 
 def _refused_credentials(call: Call) -> AccessDenied:
