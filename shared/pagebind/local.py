@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pagebind.wiring import Parts
 
 _REFETCHES = 5
-"""So often are damaged entries of one volume fetched anew in one run; more means that the disk is bad."""
+"""So often are damaged entries of one volume fetched anew in one run; more means that the store is bad."""
 
 
 class RunRequest(NamedTuple):
@@ -144,11 +144,11 @@ class Runner:
             self._record(started)
 
     def _demand_a_store(self, volumes: int) -> None:
-        """Refuse to begin anew in a store that held ``volumes`` volumes: most likely its disk has gone."""
+        """Refuse to begin anew in a store that held ``volumes`` volumes: most likely it is another one."""
         if volumes and next(iter(self._parts.work.list(keys.MANIFESTS)), None) is None:
             raise StoreUnavailable(
                 f"the store is empty, but held {counted(volumes, 'volume')} before",
-                fix="mount it; if it was emptied on purpose, restart pagebind",
+                fix="mount it if it is a folder, or correct [store]; if it was emptied on purpose, restart pagebind",
             )
 
     def _break_off(self, started: float) -> None:
@@ -246,7 +246,9 @@ class Runner:
             self._refetch(task, finalized)
         elif finalized.refetch:
             message = f"{finalized.key}: staged pages are damaged again and again"
-            self._note(f"{task.volume}/", Problem("store", message, "check the disk that holds the store"))
+            self._note(
+                f"{task.volume}/", Problem("store", message, "check the disk or the service that holds the store")
+            )
 
     def _note(self, what: str, problem: Problem) -> None:
         with self._tally:

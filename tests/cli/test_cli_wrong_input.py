@@ -33,7 +33,8 @@ SECRET = "alist-71c2e8f0-secret-secret"
         ({"more": 'layout = "{series}/{vol}"'}, ["layout", "{volume}"]),
         ({"more": 'library = "{series}/{numbr}.cbz"'}, ["library", "{number}"]),
         ({"more": 'strip = ["("]'}, ["strip"]),
-        ({"store": "gs://bucket"}, ["gs://", "folders only"]),
+        ({"store": "gs://Bucket"}, ["[store] url names 'Bucket'", "gs://bucket/prefix"]),
+        ({"store": "https://storage.googleapis.com/comics/x"}, ["[store] url", "write gs://comics/x"]),
         ({"more": 'password = "env:NOBODY_SET_THIS"'}, ["NOBODY_SET_THIS"]),
     ],
 )
@@ -226,3 +227,28 @@ def test_a_server_that_is_down(home: Home, command: str) -> None:
     assert (answer.status, answer.out) == (1, "")
     assert home.server.url.removeprefix("http://") in answer.line
     assert "[source] url" in answer.line
+
+
+@pytest.mark.parametrize("url", ["gs://bucket/pagebind.toml", "s3://bucket/pagebind.toml"])
+def test_init_writes_no_object(tmp_path: Path, url: str) -> None:
+    answer = call("init", "--config", url)
+    assert answer.status == 2
+    assert "init writes a file" in answer.line
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("url", "module", "extra"),
+    [("gs://bucket/a.toml", "google.auth.exceptions", "gcs"), ("s3://bucket/a.toml", "boto3", "s3")],
+)
+def test_a_store_whose_library_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, url: str, module: str, extra: str
+) -> None:
+    backends = ("pagebind.adapters.stores.gcs", "pagebind.adapters.stores.s3")
+    for name in [name for name in sys.modules if name.startswith(backends)]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    answer = call("run", "--config", url)
+    assert answer.status == 2
+    assert "is not installed" in answer.line
+    assert f'pip install "pagebind[{extra}]"' in answer.line

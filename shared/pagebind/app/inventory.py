@@ -69,7 +69,8 @@ class Inventory(NamedTuple):
         if bound > 1 and not self.books:
             raise StoreUnavailable(
                 f"the library is empty, but {bound} volumes were bound in it",
-                fix="mount it; if you removed all books on purpose, delete the folder done/ in the store",
+                fix="mount it if it is a folder, or correct [store]; if you removed all books on purpose, "
+                "delete all that is below done/ in the store",
             )
 
 

@@ -1,0 +1,121 @@
+"""The command on real object stores: a configuration in a bucket, and what doctor says of rights."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from tests.cli.command import Answer, Home, call
+
+from pagebind import wiring
+from pagebind.config import parse
+
+if TYPE_CHECKING:
+    from pagebind.demo.object_stores import GcsServer, S3Server
+    from pagebind.ports.store import Store
+
+
+class Place(NamedTuple):
+    """A prefix of a bucket of the test's own, and the lines of ``[store]`` that lead there."""
+
+    url: str
+    lines: str
+
+    def configure(self, home: Home) -> str:
+        """Let the home keep everything there. Returns the text of the configuration."""
+        home.configure(store=self.url)
+        text = home.config.read_text().replace("[bind]", f"{self.lines}[bind]")
+        home.config.write_text(text)
+        return text
+
+    def work(self, home: Home) -> Store:
+        return wiring.stores(parse(self.configure(home), {}, "x"))[0]
+
+
+@pytest.fixture
+def google(gcs_server: GcsServer, monkeypatch: pytest.MonkeyPatch) -> Place:
+    return _place("gs", gcs_server, monkeypatch)
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setenv("PAGEBIND_STORE_ENDPOINT", s3_server.url)
+    return _place("s3", s3_server, monkeypatch, f'endpoint = "{s3_server.url}"\n')
+
+
+def _place(kind: str, server: GcsServer | S3Server, monkeypatch: pytest.MonkeyPatch, lines: str = "") -> Place:
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    bucket = f"cli-{uuid.uuid4().hex[:12]}"
+    server.create_bucket(bucket)
+    return Place(f"{kind}://{bucket}/some where", lines)
+
+
+@pytest.fixture(params=["google", "s3"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """One of each kind."""
+    found: Place = request.getfixturevalue(request.param)
+    return found
+
+
+def plan(url: str) -> Answer:
+    return call("plan", "--config", url)
+
+
+def test_a_configuration_in_a_bucket(home: Home, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = place.configure(home)
+    place.work(home).put("conf/pagebind.toml", text.encode())
+    answer = plan(f"{place.url}/conf/pagebind.toml")
+    assert (answer.status, answer.err) == (0, "")
+    assert "A/Vol 1" in answer.out
+    monkeypatch.setenv("PAGEBIND_CONFIG", f"{place.url}/conf/pagebind.toml")
+    assert call("plan").status == 0
+
+
+def test_a_configuration_in_a_bucket_that_cannot_be_read(home: Home, place: Place) -> None:
+    work = place.work(home)
+    answer = plan(f"{place.url}/none.toml")
+    assert answer.status == 2
+    assert f"there is no object {place.url}/none.toml" in answer.line
+    work.put("latin.toml", b"# \xe4")
+    answer = plan(f"{place.url}/latin.toml")
+    assert answer.status == 2
+    assert "latin.toml is not UTF-8 text (byte 3)" in answer.line
+    work.put("bad.toml", b"[source]\nurl = x\n")
+    answer = plan(f"{place.url}/bad.toml")
+    assert answer.status == 2
+    assert f"{place.url}/bad.toml is not valid TOML: " in answer.line
+
+
+def test_a_configuration_in_no_bucket(s3: Place) -> None:
+    answer = plan("s3://nobodys-bucket/pagebind.toml")
+    assert answer.status == 2
+    assert "nobodys-bucket" in answer.line
+
+
+def checks(home: Home) -> list[tuple[str, str, str]]:
+    """Name, status and fix of the lines about the stores."""
+    found = home.call("doctor", "--json").document["checks"]
+    return [(one["name"], one["status"], one["fix"]) for one in found if one["name"] in ("store", "library")]
+
+
+def test_doctor_has_one_good_line_for_each_store_and_leaves_nothing(home: Home, s3: Place) -> None:
+    work = s3.work(home)
+    found = checks(home)
+    assert [line[:2] for line in found if line[1] != "warn"] == [("store", "ok"), ("library", "ok")]
+    assert [*work.list()] == []
+
+
+def test_doctor_names_each_right_that_is_missing(
+    home: Home, s3: Place, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.configure(home)
+    for name, value in s3_server.reader_environment().items():
+        monkeypatch.setenv(name, value)
+    found = checks(home)
+    for name in ("store", "library"):
+        fixes = " ".join(fix for one, status, fix in found if (one, status) == (name, "fail"))
+        assert "s3:PutObject" in fixes
+        assert "s3:DeleteObject" in fixes
+        assert "s3:ListBucket " not in f"{fixes} "
