@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.app.world import World
 from tests.support.memory_source import picture
 from tests.support.watched_store import Death, Died, WatchedStore
 
@@ -16,13 +17,20 @@ from pagebind.ports.store import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from tests.app.world import World
+    from pathlib import Path
 
 FOLDER = "/c/Series/Vol 1"
 KEY = "Series/Vol 1.cbz"
 VOLUME = keys.volume_id(FOLDER)
 NAMES = ("1.jpg", "2.jpg", "3.jpg")
+_CALLS = 18
+"""A finalize makes so many calls of its stores at most."""
+
+
+@pytest.fixture(params=["folder", "gcs", "s3"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    """On every kind of store the same is demanded."""
+    return World(tmp_path, None if request.param == "folder" else request.getfixturevalue(f"{request.param}_stores"))
 
 
 @pytest.fixture
@@ -268,7 +276,7 @@ def test_two_at_once_do_no_harm(staged: World) -> None:
     assert_done(staged)
 
 
-@pytest.mark.parametrize("at", range(40))
+@pytest.mark.parametrize("at", range(_CALLS))
 def test_another_finalize_may_run_between_any_two_calls(staged: World, at: int) -> None:
     calls = iter(range(1000))
 
@@ -357,7 +365,7 @@ def calls_of_a_finalize(world: World) -> int:
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("calls", range(30))
+@pytest.mark.parametrize("calls", range(_CALLS))
 def test_whenever_it_dies_the_next_one_completes_it(staged: World, calls: int, after: bool) -> None:
     death = Death(calls)
     for_each = {"after": death} if after else {"before": death}
@@ -381,7 +389,7 @@ def test_dying_was_tried_at_every_call(staged: World) -> None:
 
     staged.finalize(FOLDER)
 
-    assert calls_of_a_finalize(staged) <= 30
+    assert calls_of_a_finalize(staged) <= _CALLS
 
 
 def test_a_lost_receipt_is_written_again_as_it_was(staged: World) -> None:
