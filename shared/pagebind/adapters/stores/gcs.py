@@ -68,7 +68,7 @@ def connect(*, connections: int) -> storage.Client:
     """
     try:
         client = storage.Client(project=None)
-    except GoogleAuthError as error:
+    except (GoogleAuthError, OSError) as error:
         raise ConfigError(
             f"Google Cloud Storage has no credentials to use: {str(error).partition('. ')[0]}",
             fix="run gcloud auth application-default login, or let GOOGLE_APPLICATION_CREDENTIALS name a key file",
@@ -164,7 +164,16 @@ class GcsStore:
 
     @contextmanager
     def _writing(self, key: str, condition: Condition | None) -> Iterator[None]:
-        """As `in_plain_words`, for a write that takes nothing from other objects.
+        """As `_copying`, for a write that takes nothing from other objects: only the bucket can be missing."""
+        try:
+            with self._copying(key, condition):
+                yield
+        except KeyMissing as error:
+            raise gcs_errors.no_bucket(self._call(key, gcs_errors.CREATE)) from error
+
+    @contextmanager
+    def _copying(self, key: str, condition: Condition | None) -> Iterator[None]:
+        """As `in_plain_words`, for a write.
 
         An account that may create but not delete is forbidden to write where something stands, instead of being told
         that the condition fails.
@@ -173,8 +182,6 @@ class GcsStore:
         try:
             with in_plain_words(call):
                 yield
-        except KeyMissing as error:
-            raise gcs_errors.no_bucket(call) from error
         except AccessDenied as error:
             if isinstance(condition, Absent) and self._stands(key):
                 raise ConditionFailed(f"{call.place} stands already", path=key) from error
@@ -206,19 +213,20 @@ class GcsStore:
         """
         _generation_to_match(key, condition)
         content_type = content_type or _BINARY
-        whole_parts = joined(parts)
-        if not any(isinstance(part, StoredPart) for part in whole_parts):
-            data = b"".join(part for part in whole_parts if isinstance(part, bytes))
+        pieced = joined(parts)
+        if not any(isinstance(part, StoredPart) for part in pieced):
+            data = b"".join(part for part in pieced if isinstance(part, bytes))
             if google_crc32c.value(data) != crc32c:
                 raise PartDamaged(f"{key} is not what its parts were to make", path=key)
             return self._put(key, data, condition, metadata, content_type)
         work = self._work or self
-        with Composition(work, key, whole_parts) as composition:
+        with Composition(work, key, pieced) as composition:
             whole = composition.whole(crc32c)
             try:
                 return self._publish(key, work, whole, condition, metadata, content_type)
             except (KeyMissing, ConditionFailed) as error:
-                raise composition.failed(error) from error
+                composition.explain(error)
+                raise
 
     def compose(self, key: str, sources: Sequence[StoredPart]) -> ObjectInfo:
         """Make a new object of up to 32 sources of this store, each under the version that it names; one request.
@@ -234,7 +242,7 @@ class GcsStore:
                 [self._blob(source.key) for source in sources],
                 timeout=_TIMEOUT,
                 if_generation_match=0,
-                if_source_generation_match=[_generation(source.version) for source in sources],
+                if_source_generation_match=[_exactly(source.key, source.version) for source in sources],
                 retry=None,
             )
         return _described(key, blob)
@@ -252,24 +260,20 @@ class GcsStore:
         blob = self._new_blob(key, metadata)
         blob.content_type = content_type
         source = work._blob(whole.key)
+        match, source_match = _generation_to_match(key, condition), _exactly(whole.key, whole.version)
         token: str | None = None
-        try:
-            while True:
-                with in_plain_words(self._call(key, gcs_errors.CREATE)):
-                    token, _, _ = blob.rewrite(
-                        source,
-                        token=token,
-                        if_generation_match=_generation_to_match(key, condition),
-                        if_source_generation_match=_generation(whole.version),
-                        timeout=_TIMEOUT,
-                        retry=None,
-                    )
-                if token is None:
-                    return _described(key, blob)
-        except AccessDenied as error:
-            if isinstance(condition, Absent) and self._stands(key):
-                raise ConditionFailed(f"{key} stands already", path=key) from error
-            raise
+        while True:
+            with self._copying(key, condition):
+                token, _, _ = blob.rewrite(
+                    source,
+                    token=token,
+                    if_generation_match=match,
+                    if_source_generation_match=source_match,
+                    timeout=_TIMEOUT,
+                    retry=None,
+                )
+            if token is None:
+                return _described(key, blob)
 
     # -- reading
 
@@ -350,7 +354,7 @@ class GcsStore:
         """See `Store.delete`."""
         blob = self._blob(key)
         try:
-            match = None if version is None else _generation_to_match(key, Version(version))
+            match = None if version is None else _exactly(key, version)
             with in_plain_words(self._call(key, gcs_errors.DELETE)):
                 blob.delete(if_generation_match=match, timeout=_TIMEOUT, retry=None)
         except KeyMissing:
@@ -366,14 +370,10 @@ class GcsStore:
             in_parallel(self._delete_exactly, some)
 
     def _delete_exactly(self, info: ObjectInfo) -> None:
-        generation = _generation(info.version)
-        if generation is None:
-            return
-        with (
-            suppress(KeyMissing, ConditionFailed),
-            in_plain_words(self._call(info.key, gcs_errors.DELETE)),
-        ):
-            self._blob(info.key).delete(if_generation_match=generation, timeout=_TIMEOUT, retry=None)
+        with suppress(KeyMissing, ConditionFailed), in_plain_words(self._call(info.key, gcs_errors.DELETE)):
+            self._blob(info.key).delete(
+                if_generation_match=_exactly(info.key, info.version), timeout=_TIMEOUT, retry=None
+            )
 
     def abandon(self, key: str) -> None:
         """See `Store.abandon`: nothing. An unfinished upload is invisible, costs nothing and expires by itself."""
@@ -402,10 +402,12 @@ class GcsStore:
         return Call(self._bucket.name, key, permission)
 
 
-def _generation(version: str) -> int | None:
-    """The generation that a version names; None if no object can have it."""
-    value = int(version) if version.isascii() and version.isdigit() else 0
-    return value if 0 < value <= _LARGEST_GENERATION else None
+def _exactly(key: str, version: str) -> int:
+    """The generation that a version names. Raises: ConditionFailed: no object can have it."""
+    generation = int(version) if version.isascii() and version.isdigit() else 0
+    if not 0 < generation <= _LARGEST_GENERATION:
+        raise ConditionFailed(f"{key} never had the version {version!r}", path=key)
+    return generation
 
 
 def _generation_to_match(key: str, condition: Condition | None) -> int | None:
@@ -414,10 +416,7 @@ def _generation_to_match(key: str, condition: Condition | None) -> int | None:
         case None:
             return None
         case Version(version):
-            generation = _generation(version)
-            if generation is None:
-                raise ConditionFailed(f"{key} never had the version {version!r}", path=key)
-            return generation
+            return _exactly(key, version)
         case Absent():
             return 0
 

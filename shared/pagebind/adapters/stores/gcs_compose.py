@@ -97,11 +97,17 @@ class Composition:
             nodes += in_parallel(self._compose, [[nodes[number] for number in call.sources] for call in level])
         return nodes[-1]
 
-    def failed(self, error: StoreError) -> StoreError:
-        """What it means that `whole`'s object was not there as it was to be: raises or returns."""
+    def explain(self, error: KeyMissing | ConditionFailed) -> None:
+        """Look why `whole`'s object could not be copied; returns if it is the target that stood otherwise.
+
+        Raises:
+            PartDamaged: it is a part, and not what was recorded any more.
+            StoreUnavailable: it is gone.
+        """
         if not self._written:
             self._demand_sound(self._stored)
-        return _disturbed(self._target) if isinstance(error, KeyMissing) else error
+        if isinstance(error, KeyMissing):
+            raise _disturbed(self._target) from error
 
     def _upload(self, nodes: list[StoredPart]) -> None:
         """Put the parts that are bytes into work."""
