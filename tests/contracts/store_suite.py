@@ -375,7 +375,7 @@ class StoreSuite:
         self.assert_keys(keys(store, "a/"), ["a/b", "a/b.c", "a/c/d", "a/c0"])
 
     @pytest.mark.parametrize(
-        ("prefix", "found"),
+        ("beginning", "found"),
         [
             ("v", ["v/1.r.json", "v/1/2", "v/10", "vw/1"]),
             ("v/", ["v/1.r.json", "v/1/2", "v/10"]),
@@ -394,23 +394,23 @@ class StoreSuite:
             ("./v/", []),
         ],
     )
-    def test_a_prefix_may_end_anywhere(self, store: Store, prefix: str, found: list[str]) -> None:
+    def test_a_prefix_may_end_anywhere(self, store: Store, beginning: str, found: list[str]) -> None:
         put_all(store, dict.fromkeys(["v/1/2", "v/10", "v/1.r.json", "vw/1", "w"], b""))
 
-        self.assert_keys(keys(store, prefix), found)
+        self.assert_keys(keys(store, beginning), found)
 
-    @pytest.mark.parametrize("prefix", ["", "a", "aa", "aa/", "aa/c", "b"])
-    def test_lists_from_behind_a_key_that_need_not_be_there(self, store: Store, prefix: str) -> None:
+    @pytest.mark.parametrize("beginning", ["", "a", "aa", "aa/", "aa/c", "b"])
+    def test_lists_from_behind_a_key_that_need_not_be_there(self, store: Store, beginning: str) -> None:
         there = ["a", "a!", "a-b/x", "a.b", "a.b.c/d", "aa/!", "aa/b", "aa/b.c", "aa/c/d", "aa/c0", "b", "字/z"]
         put = {info.key: info for info in put_all(store, dict.fromkeys(there, b""), METADATA)}
         others = ["a-b", "a-b/", "aa/", "aa/c", "aa/c/", "字", "🦊"]
 
         for after in ["", *there, *(key + "!" for key in there), *others]:
-            wanted = [key for key in there if key.startswith(prefix) and key > after]
-            self._assert_comes_after(after, prefix, keys_after(store, prefix, after), wanted)
-        wanted = [key for key in there if key.startswith(prefix) and key > "aa/b"]
+            wanted = [key for key in there if key.startswith(beginning) and key > after]
+            self._assert_comes_after(after, beginning, keys_after(store, beginning, after), wanted)
+        wanted = [key for key in there if key.startswith(beginning) and key > "aa/b"]
         if not self.orders_folders_by_name:
-            self.assert_lists(store.list(prefix, after="aa/b", metadata=True), [put[key] for key in wanted])
+            self.assert_lists(store.list(beginning, after="aa/b", metadata=True), [put[key] for key in wanted])
 
     def _assert_comes_after(self, after: str, prefix: str, found: list[str], wanted: list[str]) -> None:
         if not self.orders_folders_by_name or not after:
