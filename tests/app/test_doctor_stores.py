@@ -217,6 +217,29 @@ def test_a_store_that_forgets_is_refused(pair: Pair) -> None:
     assert "what was written does not come back" in [check.detail for check in pair.checks()]
 
 
+def test_a_store_that_puts_together_something_else_is_refused(pair: Pair) -> None:
+    pair.work.get = lambda key: b"?"  # type: ignore[method-assign]
+    assert [(check.name, check.detail) for check in pair.checks() if check.status == "fail"] == [
+        ("store", "what was put together is not what it was put together from")
+    ]
+    assert pair.files() == []
+
+
+def test_a_store_that_goes_away_is_not_asked_for_each_probe(pair: Pair) -> None:
+    deletes: list[str] = []
+
+    def gone(operation: str, key: str) -> Fault | None:
+        if operation == "delete":
+            deletes.append(key)
+        return Fault() if operation == "delete" else None
+
+    pair.work.choose = gone
+    checks = [check for check in pair.checks() if check.name == "store"]
+    left = checks[-1].detail.removesuffix(" could not be removed").split(", ")
+    assert len(left) == 2
+    assert [key for key in deletes if key in left] == [left[0], left[0]]  # as a step of its own, and to clean up
+
+
 def test_what_a_store_lacks_is_told_once(pair: Pair) -> None:
     pair.work.lacks = lambda: ("no conditions: claims are used",)  # type: ignore[method-assign]
     pair.library.lacks = lambda: ("no conditions: claims are used", "no checksums")  # type: ignore[method-assign]

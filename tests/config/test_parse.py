@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pagebind.config import Settings, parse
+from pagebind.config import Settings, StoreSettings, parse, store_of
 from pagebind.errors import ConfigError
 
 CANARY = "kanarienvogel"
@@ -753,3 +753,12 @@ def test_two_places_that_do_not_fit_are_named_by_their_variables() -> None:
     assert "pagebind.toml: PAGEBIND_STORE_LIBRARY is on gs://, but url is a folder" in error.message
     error = refused(MINIMAL, {"PAGEBIND_STORE_REGION": "auto"})
     assert "PAGEBIND_STORE_REGION is set, which is for s3:// only" in error.message
+
+
+def test_a_store_that_is_read_before_any_file_is_reached_by_variables_alone() -> None:
+    env = {"PAGEBIND_STORE_ENDPOINT": "http://nas:9000/", "PAGEBIND_STORE_CHECKSUMS": "on", "PAGEBIND_STORE_URL": "/x"}
+    store = StoreSettings("s3://bucket", "s3://bucket", endpoint="http://nas:9000", checksums="on")
+    assert store_of("s3://bucket", env) == store
+    assert store_of("gs://bucket", env) == StoreSettings("gs://bucket", "gs://bucket")
+    with pytest.raises(ConfigError, match="PAGEBIND_STORE_REGION is 'a b', not a region"):
+        store_of("s3://bucket", {"PAGEBIND_STORE_REGION": "a b"})
