@@ -75,9 +75,12 @@ def _winners(attempt: Callable[[int], object]) -> list[int]:
 class TestGcsConditions:
     def test_one_of_five_rewrites(self, bucket: Any) -> None:
         source, old = _written(bucket, "source"), _written(bucket, "target")
+
+        def rewrite(wanted: int, _: int) -> None:
+            bucket.blob("target").rewrite(source, if_generation_match=wanted)
+
         for _ in range(10):
-            rewrite = partial(bucket.blob("target").rewrite, source, if_generation_match=old.generation)
-            assert len(_winners(lambda _, rewrite=rewrite: rewrite())) == 1
+            assert len(_winners(partial(rewrite, old.generation))) == 1
             old = bucket.get_blob("target")
 
     def test_one_of_five_composes(self, bucket: Any) -> None:
