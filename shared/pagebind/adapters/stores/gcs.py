@@ -237,12 +237,13 @@ class GcsStore:
         """
         blob = self._new_blob(key, None)
         blob.content_type = _BINARY
+        generations = [_exactly(source.key, source.version) for source in sources]
         with in_plain_words(self._call(key, gcs_errors.CREATE)):
             blob.compose(
-                [self._blob(source.key) for source in sources],
+                [self._blob(source.key, each) for source, each in zip(sources, generations, strict=True)],
                 timeout=_TIMEOUT,
                 if_generation_match=0,
-                if_source_generation_match=[_exactly(source.key, source.version) for source in sources],
+                if_source_generation_match=generations,
                 retry=None,
             )
         return _described(key, blob)
@@ -387,11 +388,11 @@ class GcsStore:
 
     # -- names
 
-    def _blob(self, key: str) -> Any:
+    def _blob(self, key: str, generation: int | None = None) -> Any:
         name = self._prefix + key
         if not is_key(key) or len(name.encode()) > _LONGEST_NAME or set(name) & {"\r", "\n"}:
             raise KeyRefused(f"{key!r} is no key", fix="give the folder or file on the server another name", path=key)
-        return self._bucket.blob(name)
+        return self._bucket.blob(name, generation=generation)
 
     def _new_blob(self, key: str, metadata: Mapping[str, str] | None) -> Any:
         blob = self._blob(key)
