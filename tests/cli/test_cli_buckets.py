@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -10,9 +9,12 @@ from tests.cli.command import Answer, Home, call
 
 from pagebind import wiring
 from pagebind.config import parse
+from pagebind.demo.store_proxy import Fault
 
 if TYPE_CHECKING:
-    from pagebind.demo.object_stores import GcsServer, S3Server
+    from pagebind.demo.object_stores import S3Server
+    from pagebind.demo.store_calls import Call
+    from pagebind.demo.store_proxy import StoreProxy
     from pagebind.ports.store import Store
 
 
@@ -34,22 +36,14 @@ class Place(NamedTuple):
 
 
 @pytest.fixture
-def google(gcs_server: GcsServer, monkeypatch: pytest.MonkeyPatch) -> Place:
-    return _place("gs", gcs_server, monkeypatch)
+def google(gcs_bucket: str) -> Place:
+    return Place(f"gs://{gcs_bucket}/some where", "")
 
 
 @pytest.fixture
-def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setenv("PAGEBIND_STORE_ENDPOINT", s3_server.url)
-    return _place("s3", s3_server, monkeypatch, f'endpoint = "{s3_server.url}"\n')
-
-
-def _place(kind: str, server: GcsServer | S3Server, monkeypatch: pytest.MonkeyPatch, lines: str = "") -> Place:
-    for name, value in server.environment().items():
-        monkeypatch.setenv(name, value)
-    bucket = f"cli-{uuid.uuid4().hex[:12]}"
-    server.create_bucket(bucket)
-    return Place(f"{kind}://{bucket}/some where", lines)
+def s3(s3_bucket: str, s3_proxy: StoreProxy, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setenv("PAGEBIND_STORE_ENDPOINT", s3_proxy.url)
+    return Place(f"s3://{s3_bucket}/some where", f'endpoint = "{s3_proxy.url}"\n')
 
 
 @pytest.fixture(params=["google", "s3"])
@@ -100,11 +94,39 @@ def checks(home: Home) -> list[tuple[str, str, str]]:
     return [(one["name"], one["status"], one["fix"]) for one in found if one["name"] in ("store", "library")]
 
 
-def test_doctor_has_one_good_line_for_each_store_and_leaves_nothing(home: Home, s3: Place) -> None:
-    work = s3.work(home)
+def test_doctor_has_one_good_line_for_each_store_and_leaves_nothing(home: Home, place: Place) -> None:
+    work = place.work(home)
     found = checks(home)
     assert [line[:2] for line in found if line[1] != "warn"] == [("store", "ok"), ("library", "ok")]
     assert [*work.list()] == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "permission"),
+    [
+        ("objects.insert", "storage.objects.create"),
+        ("objects.compose", "storage.objects.create"),
+        ("objects.rewrite", "storage.objects.create"),
+        ("objects.list", "storage.objects.list"),
+        ("objects.get", "storage.objects.get"),
+        ("objects.get_media", "storage.objects.get"),
+        ("objects.delete", "storage.objects.delete"),
+    ],
+)
+def test_doctor_names_the_right_that_is_missing_on_google(
+    home: Home, google: Place, gcs_proxy: StoreProxy, operation: str, permission: str
+) -> None:
+    google.configure(home)
+
+    def deny(call: Call) -> Fault | None:
+        return Fault(status=403) if call.operation == operation else None
+
+    gcs_proxy.on_call = deny
+    fixes = {fix for _, status, fix in checks(home) if status == "fail"}
+    left = "remove what doctor has left there"
+    assert (left in fixes) == (operation == "objects.delete")
+    (named,) = fixes - {left}
+    assert named.startswith(f"grant {permission} on the bucket {google.url.split('/')[2]} to this account")
 
 
 def test_doctor_names_each_right_that_is_missing(
