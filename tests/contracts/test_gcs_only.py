@@ -514,6 +514,11 @@ class TestPieces:
         work.put_stream("o", iter([bytes(PIECE), b"x"]))
         assert hashes == [None, None, f"crc32c={base64.b64encode(whole.to_bytes(4, 'big')).decode()}"]
 
+    def test_what_is_too_large_for_one_request(self, work: GcsStore, wire: Wire) -> None:
+        data = bytes(9 * 2**20)
+        assert work.put("o", data, condition=ABSENT, metadata={"n": "1"}) == work.head("o")
+        assert wire.seen == ["resumable", "piece", "look"]
+
     def test_an_expired_upload(self, work: GcsStore, wire: Wire) -> None:
         wire.refuses("piece", 410)
         with pytest.raises(StoreUnavailable, match="expired"):
