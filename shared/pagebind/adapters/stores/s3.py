@@ -70,7 +70,8 @@ class S3Store:
         prefix: what all keys begin with there.
         work: makes it a library, whose work store ``work`` is; in the same place of S3.
         conditional_writes: ``on`` and ``off`` say whether the store knows them; ``auto``: AWS does, and of others a
-            library finds out before it first publishes a book. A refusal as unknown (501) is believed at any time.
+            library finds out before it first publishes a book. A refusal as unknown (501) is believed at any time. A
+            library does as its work store does.
     """
 
     def __init__(
@@ -94,7 +95,8 @@ class S3Store:
     ) -> ObjectInfo:
         """See `Store.put`. One request."""
         self._demand_key(key)
-        return self._put(key, Block(data, google_crc32c.value(data)), condition, Content(metadata or {}))
+        block = Block(data, google_crc32c.value(data))
+        return _once_more(lambda: self._put(key, block, condition, Content(metadata or {})))
 
     def put_stream(
         self,
@@ -125,14 +127,12 @@ class S3Store:
             raise _differs(key)
         content, size = Content(metadata or {}, content_type), part_size(sum(length for _, length in sums))
         source = (self._work or self).bucket
-        for last_try in (False, True):
-            try:
-                with closing(proved(source, parts)) as chunks:
-                    return self._write(key, chunks, size, condition, content, crc32c=crc32c)
-            except WriteConflict:
-                if last_try:
-                    raise
-        raise AssertionError("the second try returns or raises")
+
+        def write() -> ObjectInfo:
+            with closing(proved(source, parts)) as chunks:
+                return self._write(key, chunks, size, condition, content, crc32c=crc32c)
+
+        return _once_more(write)
 
     def _write(
         self,
@@ -170,13 +170,7 @@ class S3Store:
         if crc32c not in {None, block.crc32c}:
             raise _differs(key)
 
-        def write(conditions: Mapping[str, str]) -> ObjectInfo:
-            try:
-                return self.bucket.put(key, block, content, conditions)
-            except WriteConflict:
-                return self.bucket.put(key, block, content, conditions)
-
-        written = self._under(key, condition, write)
+        written = self._under(key, condition, partial(self.bucket.put, key, block, content))
         return written if crc32c is None else written._replace(crc32c=crc32c)
 
     def _under(
@@ -220,10 +214,15 @@ class S3Store:
         try:
             yield
         except AccessDenied as error:
-            with suppress(StoreError):
-                if isinstance(condition, Absent) and self.head(key) is not None:
-                    raise _condition_failed(key) from error
+            if isinstance(condition, Absent) and self._seems_to_stand(key):
+                raise _condition_failed(key) from error
             raise
+
+    def _seems_to_stand(self, key: str) -> bool:
+        try:
+            return self.head(key) is not None
+        except StoreError:
+            return False
 
     # -- reading
 
@@ -347,6 +346,14 @@ class S3Store:
     def _demand_key(key: str) -> None:
         if not is_key(key):
             raise KeyRefused(f"{key!r} is no key", fix="give the folder or file on the server another name", path=key)
+
+
+def _once_more(write: Callable[[], ObjectInfo]) -> ObjectInfo:
+    """The write, begun anew after a conflict with another, as S3 wants it: if that was completed, this one will see."""
+    try:
+        return write()
+    except WriteConflict:
+        return write()
 
 
 def _sums(part: Part) -> tuple[int, int]:

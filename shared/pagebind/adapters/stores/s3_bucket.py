@@ -324,9 +324,10 @@ def _version(answer: Mapping[str, Any]) -> str:
 
 
 def _crc32c(answer: Mapping[str, Any]) -> int | None:
-    """Of the whole, if the store tells; what it tells of a composite is another thing, and has a dash."""
+    """Of the whole, if the store tells. Of an object in parts it may tell a checksum of checksums instead."""
     told = str(answer.get("ChecksumCRC32C") or "-")
-    return None if "-" in told else int.from_bytes(base64.b64decode(told), "big")
+    in_parts = "-" in told or ("-" in answer["ETag"] and answer.get("ChecksumType") != _FULL_OBJECT)
+    return None if in_parts else int.from_bytes(base64.b64decode(told), "big")
 
 
 def _now_there(answer: Mapping[str, Any]) -> float:

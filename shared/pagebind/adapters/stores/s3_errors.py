@@ -10,7 +10,16 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, ParamValidationError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    NoCredentialsError,
+    ParamValidationError,
+)
+from botocore.exceptions import (
+    ConnectionError as NoConnectionError,
+)
 
 from pagebind.errors import AccessDenied, ConditionFailed, KeyMissing, KeyRefused, StoreUnavailable
 
@@ -80,6 +89,9 @@ _DAMAGED_ON_THE_WAY = frozenset(
 _NOT_KNOWN = frozenset({"NotImplemented", "MalformedXML"})
 _CONFLICTS = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+_OPEN = frozenset({200, 500, 502, 503, 504})
+"""Statuses that do not tell whether it was done; a completion may fail with 200."""
+
 _REGION_HEADER = "x-amz-bucket-region"
 
 
@@ -173,7 +185,7 @@ def _of_moment(said: str, code: str, status: int, request: Request, headers: dic
         return StoreUnavailable(f"{said}: what was sent was damaged on the way", path=request.key)
     asked = headers.get("retry-after", "")
     wait = float(asked) if asked.isascii() and asked.isdigit() else None
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status < HTTPStatus.MULTIPLE_CHOICES:
+    if status in _OPEN:
         return OutcomeUnknown(said, path=request.key, retry_after=wait)
     return StoreUnavailable(said, path=request.key, retry_after=wait)
 
@@ -186,7 +198,7 @@ def _unanswered(error: BotoCoreError, request: Request) -> StoreError:
         return AccessDenied(
             f"{where}: boto3 refuses the request", fix="correct the bucket in [store]", path=request.key
         )
-    if isinstance(error, HTTPClientError):
+    if isinstance(error, HTTPClientError | NoConnectionError):
         return OutcomeUnknown(
             f"{where}: no answer ({kind})", fix="see whether the endpoint can be reached", path=request.key
         )
