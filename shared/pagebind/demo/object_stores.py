@@ -300,6 +300,7 @@ def _keys(account: str) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": f"demo-{account}",
         "AWS_SECRET_ACCESS_KEY": f"demo-{account}-secret",
         "AWS_DEFAULT_REGION": S3Server.region,
+        "AWS_SESSION_TOKEN": "",  # somebody's own would be sent along with these
     }
 
 

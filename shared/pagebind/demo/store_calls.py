@@ -89,7 +89,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A server's answer. A body that is a reader has ``length`` bytes, or an unknown number where that is None."""
+    """A server's answer, whose body has ``length`` bytes, or an unknown number of them where that is None."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
