@@ -7,12 +7,14 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+import stamina
 from tests.app.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pagebind.demo.object_stores import GcsServer, S3Server
+    from pagebind.demo.store_proxy import StoreProxy
     from pagebind.ports.store import Store
 
 
@@ -23,31 +25,43 @@ def no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def gcs_stores(gcs_server: GcsServer, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, Store]:
-    """Work and library in two buckets of a Google Cloud Storage server."""
-    from pagebind.adapters.stores.gcs import GcsStore, connect
-
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_server.url)
-    place = uuid.uuid4().hex
-    for bucket in ("work", "library"):
-        gcs_server.create_bucket(f"{bucket}-{place}")
-    client = connect(connections=8)
-    work = GcsStore(client, f"work-{place}", "some/where/")
-    return work, GcsStore(client, f"library-{place}", work=work)
+def no_pauses() -> Iterator[None]:
+    """What is tried again is tried at once."""
+    with stamina.set_testing(True, attempts=4, cap=True):
+        yield
 
 
 @pytest.fixture
-def s3_stores(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, Store]:
-    """Work, and the library inside it, in one bucket of an S3 server."""
+def gcs_stores(gcs_proxy: StoreProxy, gcs_bucket: str) -> Callable[[], tuple[Store, Store]]:
+    """Makes a new work store, and its library in another bucket, behind a strict Google Cloud Storage server."""
+    from pagebind.adapters.stores.gcs import GcsStore, connect
+
+    library = f"{gcs_bucket}-library"
+    gcs_proxy.server.create_bucket(library)
+    client = connect(connections=8)
+
+    def make() -> tuple[Store, Store]:
+        place = uuid.uuid4().hex
+        work = GcsStore(client, gcs_bucket, f"{place}/")
+        return work, GcsStore(client, library, f"{place}/", work=work)
+
+    return make
+
+
+@pytest.fixture
+def s3_stores(s3_proxy: StoreProxy, s3_bucket: str) -> Iterator[Callable[[], tuple[Store, Store]]]:
+    """Makes a new work store, and its library inside it, behind an S3 server."""
     from pagebind.adapters.stores.s3 import S3Store, connect
 
-    for name, value in s3_server.environment().items():
-        monkeypatch.setenv(name, value)
-    s3_server.create_bucket("worlds")
-    client = connect(endpoint=s3_server.url, region=None, addressing="auto", checksums="auto", connections=8)
-    place = uuid.uuid4().hex
-    work = S3Store(client, "worlds", f"{place}/")
-    return work, S3Store(client, "worlds", f"{place}/library/", work=work)
+    client = connect(endpoint=s3_proxy.url, region=None, addressing="auto", checksums="auto", connections=8)
+
+    def make() -> tuple[Store, Store]:
+        place = uuid.uuid4().hex
+        work = S3Store(client, s3_bucket, f"{place}/")
+        return work, S3Store(client, s3_bucket, f"{place}/library/", work=work)
+
+    yield make
+    client.close()
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ _CALLS = 18
 @pytest.fixture(params=["folder", "gcs", "s3"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     """On every kind of store the same is demanded."""
-    return World(tmp_path, None if request.param == "folder" else request.getfixturevalue(f"{request.param}_stores"))
+    return World(tmp_path, None if request.param == "folder" else request.getfixturevalue(f"{request.param}_stores")())
 
 
 @pytest.fixture
