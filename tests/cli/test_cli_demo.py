@@ -63,7 +63,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are another thing there")
-@pytest.mark.parametrize("store", ["file", "gs", "s3"])
+@pytest.mark.parametrize("store", ["file", "gs", pytest.param("s3", marks=pytest.mark.slow)])
 def test_serve_prints_a_configuration_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str) -> None:
     process = spawn("demo", "--serve", "--folder", "my demo", "--store", store)
     home = tmp_path / "my demo"

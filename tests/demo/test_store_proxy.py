@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -250,6 +251,29 @@ class TestFaults:
         assert gcs_proxy.calls[-1].status is None
         gcs_proxy.reset()
         assert not blob.exists()
+
+    def test_made_up_answers(self, bucket: Any, gcs_proxy: StoreProxy) -> None:
+        """A rewrite that takes more than one call, which fake-gcs-server never asks for."""
+        source = _written(bucket, "source")
+        gcs_proxy.reset()
+        begun = b'{"rewriteToken": "t", "done": false, "totalBytesRewritten": "3", "objectSize": "7"}'
+        gcs_proxy.on_call = lambda _: Fault(status=200, content=begun) if len(gcs_proxy.calls) == 1 else None
+        new = bucket.blob("new")
+        assert new.rewrite(source) == ("t", 3, 7)
+        assert not gcs_proxy.counts().keys() - {"objects.rewrite"}
+        assert new.rewrite(source, token="t") == (None, 7, 7)
+        assert new.download_as_bytes() == b"content"
+
+    def test_a_client_that_dies_inside_a_request(self, bucket: Any, gcs_proxy: StoreProxy) -> None:
+        """Nothing of it reaches the store."""
+        gcs_proxy.reset()
+        path = f"/upload/storage/v1/b/{bucket.name}/o?uploadType=media&name=half"
+        with socket.create_connection(("127.0.0.1", gcs_proxy.port)) as client:
+            client.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf".encode())
+            client.shutdown(socket.SHUT_WR)
+            assert client.recv(100) == b""
+        assert gcs_proxy.calls == []
+        assert not bucket.blob("half").exists()
 
     def test_cut(self, bucket: Any, gcs_proxy: StoreProxy) -> None:
         _written(bucket, "a", bytes(200_000))

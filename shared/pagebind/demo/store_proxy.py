@@ -37,6 +37,7 @@ class Fault:
         drop: close the connection without an answer: ``before`` the store hears of the call, or ``after`` it did it.
         status: answer with this status instead of asking the store.
         headers: of that answer, e.g. ``Retry-After``.
+        content: of that answer; without it, the error as the store would write it.
         cut: bytes of the answer's body after which the connection ends.
         hold: wait for this event first, for at most a minute.
     """
@@ -44,6 +45,7 @@ class Fault:
     drop: Literal["before", "after"] | None = None
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
     cut: int | None = None
     hold: threading.Event | None = None
 
@@ -153,7 +155,7 @@ class StoreProxy:
             fault.hold.wait(_HOLD_SECONDS)
         if fault.drop == "before":
             raise ConnectionAbortedError
-        answer = self._failure(fault.status, fault.headers) if fault.status else self._asked(request, call, upstream)
+        answer = self._made_up(fault.status, fault) if fault.status else self._asked(request, call, upstream)
         if fault.drop == "after" or self._dead.is_set():
             raise ConnectionAbortedError
         call.status = answer.status
@@ -214,15 +216,17 @@ class StoreProxy:
         content = json.loads(answer.body.read())
         return int(content["generation"]) if answer.status == HTTPStatus.OK else 0
 
-    def _failure(self, status: int, headers: Mapping[str, str]) -> Answer:
-        """An error as the store would write it."""
+    def _made_up(self, status: int, fault: Fault) -> Answer:
+        """What a fault wants answered."""
         reason = _REASONS.get(status, "InternalError")
         if self._gcs:
-            answer = _json(status, Refusal(HTTPStatus(status), reason, f"{HTTPStatus(status).phrase}.").content())
+            error = Refusal(HTTPStatus(status), reason, f"{HTTPStatus(status).phrase}.").content()
+            answer = _json(status, error if fault.content is None else fault.content)
         else:
-            content = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{reason}</Code></Error>'.encode()
+            error = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{reason}</Code></Error>'.encode()
+            content = error if fault.content is None else fault.content
             answer = Answer(status, (("Content-Type", "application/xml"),), io.BytesIO(content), len(content))
-        return Answer(status, (*answer.headers, *headers.items()), answer.body, answer.length)
+        return replace(answer, headers=(*answer.headers, *fault.headers.items()))
 
     def _here(self, text: str) -> str:
         """The text with links to the server turned into links to this proxy."""
