@@ -179,11 +179,11 @@ def _installed(extra: str) -> Iterator[None]:
     """Turn a library that is not installed into the line that installs it. Raises: ConfigError."""
     try:
         yield
-    except ModuleNotFoundError as error:
+    except ImportError as error:  # `google.cloud` may be there without its `storage`
         if (error.name or "").startswith("pagebind"):
             raise
         raise ConfigError(
-            f"{error.name} is not installed, which this kind of store needs",
+            f"a library that this kind of store needs is not installed: {error.msg}",
             fix=f'pip install "pagebind[{extra}]"',
         ) from error
 

@@ -93,7 +93,7 @@ class GcsRules:
         bucket = request.path[3]
         for source in request.json().get("sourceObjects", []):
             current = str(self._generation_of(bucket, source["name"]))
-            if current == "0" or str(source.get("generation", current)) != current:
+            if current == "0" or str(source.get("generation") or current) != current:
                 return _missing(bucket, source["name"])
             wanted = source.get("objectPreconditions", {}).get("ifGenerationMatch", current)
             if str(wanted) != current:

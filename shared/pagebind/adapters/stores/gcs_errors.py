@@ -100,8 +100,9 @@ def no_answer(call: Call) -> StoreUnavailable:
     )
 
 
-def no_bucket(call: Call) -> StoreUnavailable:
-    return StoreUnavailable(
+def no_bucket(call: Call) -> AccessDenied:
+    """The error of a bucket that is not there, or hidden: asking again is no use."""
+    return AccessDenied(
         f"the bucket {call.bucket} is missing, or not visible to this account",
         fix="make it, or correct its name in [store]",
         path=call.key,
