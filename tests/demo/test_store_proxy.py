@@ -317,6 +317,38 @@ class TestFaults:
         gcs_proxy.revive()
         assert [blob.name for blob in bucket.list_blobs()] == (["c"] if after else ["b", "c"])
 
+    def test_death_takes_what_is_under_way(self, bucket: Any, gcs_proxy: StoreProxy) -> None:
+        """Connections that stood before are no way out, and of what is under way nobody hears any more."""
+        begun, released = threading.Event(), threading.Event()
+        held = f"/storage/v1/b/{bucket.name}/o/held"
+
+        def hold(call: Call) -> Fault | None:
+            if call.key != "held":
+                return None
+            begun.set()
+            return Fault(hold=released)
+
+        gcs_proxy.on_call = hold
+        with (
+            ThreadPoolExecutor(1) as pool,
+            contextlib.closing(http.client.HTTPConnection("127.0.0.1", gcs_proxy.port, timeout=60)) as other,
+        ):
+            other.request("GET", "/storage/v1/b")
+            other.getresponse().read()
+            slow = pool.submit(_ask, gcs_proxy, "GET", held)
+            assert begun.wait(60)
+            gcs_proxy.die_at(1)
+            with pytest.raises(http.client.RemoteDisconnected):
+                _ask(gcs_proxy, "GET", "/storage/v1/b")
+            counted = len(gcs_proxy.calls)
+            other.request("GET", "/storage/v1/b")
+            with pytest.raises(http.client.RemoteDisconnected):
+                other.getresponse()
+            released.set()
+            with pytest.raises(http.client.RemoteDisconnected):
+                slow.result()
+        assert len(gcs_proxy.calls) == counted
+
     def test_death_inside_a_batch(self, bucket: Any, gcs_proxy: StoreProxy) -> None:
         blobs = [_written(bucket, name) for name in "abc"]
         gcs_proxy.reset()
