@@ -103,7 +103,7 @@ class GcsRules:
     def _of_copy(self, request: Request, query: dict[str, str]) -> Refusal | None:
         bucket, name = request.path[3], request.path[5]
         current = str(self._generation_of(bucket, name))
-        if current == "0" or query.get("sourceGeneration", current) != current:
+        if current == "0":
             return _missing(bucket, name)
         return None if query.get("ifSourceGenerationMatch", current) == current else _NOT_MET
 
