@@ -41,8 +41,9 @@ class Operations:
     def __sub__(self, other: Operations) -> Operations:
         return Operations(self.a - other.a, self.b - other.b, self.free - other.free)
 
-    def __str__(self) -> str:
-        return f"{self.a:g} A, {self.b:g} B, {self.free:g} free"
+    def of_each(self, count: int) -> Operations:
+        """The part of each of so many."""
+        return Operations(self.a / count, self.b / count, self.free / count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,9 @@ class Load:
     volumes: int = 1_000
     pages: int = 200
     page_bytes: int = 500_000
+
+    def __str__(self) -> str:
+        return f"{self.volumes:,} volumes of {self.pages} pages of {self.page_bytes // 1000} kB"
 
     @property
     def files(self) -> int:
@@ -94,18 +98,25 @@ class Assumed:
     """What is not counted yet.
 
     Attributes:
-        fetch: an instance that fetches.
+        fetch, finalize, poll: instances on Google; finalize and poll wait more than they compute.
+        batch: messages that SQS takes and gives in one request, and one Lambda works on at once.
+        fetch_gb, finalize_gb, poll_gb: memory on Lambda, which shares it out with the processor.
         page_seconds, finalize_seconds, poll_seconds: of one request; a poll lists 1,101 folders, 5 a second.
-        finalizes: of one volume; the first may come too early.
+        finalizes: tasks of one volume; where the first comes too early, there are more.
         page_log, finalize_log, poll_log: bytes of log lines, those that the platform writes of a request included.
         volume_secrets, poll_secrets: accesses of secrets for one volume, and by one poll.
         poll_interval: seconds.
     """
 
     fetch: Size = SHARED
-    other: Size = Size(1, 0.5, 1)
+    finalize: Size = SMALL
+    poll: Size = SMALL
+    batch: int = 10
+    fetch_gb: float = 0.5
+    finalize_gb: float = 0.5
+    poll_gb: float = 0.25
     page_seconds: float = 1.0
-    finalize_seconds: float = 5.0
+    finalize_seconds: float = 10.0
     poll_seconds: float = 220.0
     finalizes: int = 1
     page_log: int = 1_500
@@ -161,14 +172,17 @@ def on_google(counted: Counted, load: Load, assumed: Assumed) -> Iterator[Line]:
     fetching = load.files * assumed.page_seconds / assumed.fetch.at_once
     finalizing = assumed.finalizes * load.volumes * assumed.finalize_seconds
     logged = load.files * assumed.page_log + assumed.finalizes * load.volumes * assumed.finalize_log
-    each = f"{assumed.page_seconds:g} s a page on {assumed.fetch}; {assumed.finalize_seconds:g} s a finalize"
+    each = (
+        f"{assumed.page_seconds:g} s a page on {assumed.fetch}; "
+        f"{assumed.finalize_seconds:g} s a finalize on {assumed.finalize}"
+    )
     yield Line(prices.GCS_A, counted.volume.a * load.volumes, f"{counted.volume.a:g} a volume", counted=True)
     yield Line(prices.GCS_B, counted.volume.b * load.volumes, f"{counted.volume.b:g} a volume", counted=True)
     yield Line(prices.GCS_STORAGE, load.gib / _DAYS_A_MONTH, "pages on the way, for a day")
     yield Line(prices.TASKS, 2 * requests, "each task is created and dispatched")
     yield Line(prices.FUNCTION_REQUESTS, requests, f"a page each, {assumed.finalizes} finalize a volume")
-    yield Line(prices.FUNCTION_CPU, fetching * assumed.fetch.vcpus + finalizing * assumed.other.vcpus, each)
-    yield Line(prices.FUNCTION_MEMORY, fetching * assumed.fetch.gib + finalizing * assumed.other.gib, "the same")
+    yield Line(prices.FUNCTION_CPU, fetching * assumed.fetch.vcpus + finalizing * assumed.finalize.vcpus, each)
+    yield Line(prices.FUNCTION_MEMORY, fetching * assumed.fetch.gib + finalizing * assumed.finalize.gib, "the same")
     yield Line(prices.LOGGING, logged / _GIB, f"{assumed.page_log} bytes a page, {assumed.finalize_log} a finalize")
     yield Line(prices.SECRETS, load.volumes * assumed.volume_secrets, f"{assumed.volume_secrets:g} a volume")
 
@@ -177,36 +191,40 @@ def on_google_a_month(counted: Counted, load: Load, assumed: Assumed) -> Iterato
     """What stands: the library, and polls that find nothing new."""
     poll, polls = poll_of(counted.poll, load.volumes), assumed.polls
     seconds = polls * assumed.poll_seconds
-    each = f"{assumed.poll_seconds:g} s a poll on {assumed.other}"
+    each = f"{assumed.poll_seconds:g} s a poll on {assumed.poll}"
     yield Line(prices.GCS_STORAGE, load.gib, "the library")
     yield Line(prices.GCS_A, polls * poll.a, f"{poll.a:g} a poll, every {assumed.poll_interval:g} s", counted=True)
     yield Line(prices.GCS_B, polls * poll.b, f"{poll.b:g} a poll", counted=True)
     yield Line(prices.SCHEDULER, 1, "one job")
     yield Line(prices.FUNCTION_REQUESTS, polls, "polls")
-    yield Line(prices.FUNCTION_CPU, seconds * assumed.other.vcpus, each)
-    yield Line(prices.FUNCTION_MEMORY, seconds * assumed.other.gib, "the same")
+    yield Line(prices.FUNCTION_CPU, seconds * assumed.poll.vcpus, each)
+    yield Line(prices.FUNCTION_MEMORY, seconds * assumed.poll.gib, "the same")
     yield Line(prices.LOGGING, polls * assumed.poll_log / _GIB, f"{assumed.poll_log} bytes a poll")
     yield Line(prices.SECRETS, polls * assumed.poll_secrets, f"{assumed.poll_secrets:g} a poll")
 
 
 def on_aws(counted: Counted, load: Load, assumed: Assumed) -> Iterator[Line]:
-    """Binding the volumes: S3, Lambda (one request at a time), SQS. The list has no price of storage there."""
-    requests = load.files + assumed.finalizes * load.volumes
-    seconds = load.files * assumed.page_seconds
-    finalizing = assumed.finalizes * load.volumes * assumed.finalize_seconds
-    each = f"{assumed.page_seconds:g} s a page on {SMALL.gib:g} GB, {assumed.finalize_seconds:g} s a finalize on 0.5 GB"
+    """Binding the volumes: S3, Lambda, SQS. The list has no price of storage there, nor of logs."""
+    finalizes = assumed.finalizes * load.volumes
+    batches = load.files / assumed.batch
+    fetching = batches * assumed.page_seconds * assumed.fetch_gb
+    finalizing = finalizes * assumed.finalize_seconds * assumed.finalize_gb
+    each = (
+        f"{assumed.page_seconds:g} s for {assumed.batch} pages on {assumed.fetch_gb:g} GB, "
+        f"{assumed.finalize_seconds:g} s a finalize on {assumed.finalize_gb:g} GB"
+    )
     yield Line(prices.S3_A, counted.volume.a * load.volumes, f"{counted.volume.a:g} a volume", counted=True)
     yield Line(prices.S3_B, counted.volume.b * load.volumes, f"{counted.volume.b:g} a volume", counted=True)
-    yield Line(prices.SQS, 3 * requests, "each message is sent, received and deleted")
-    yield Line(prices.LAMBDA_REQUESTS, requests, f"a page each, {assumed.finalizes} finalize a volume")
-    yield Line(prices.LAMBDA_TIME, seconds * SMALL.gib + finalizing * assumed.other.gib, each)
+    yield Line(prices.SQS, 3 * (batches + finalizes), f"sent, received and deleted, {assumed.batch} pages at a time")
+    yield Line(prices.LAMBDA_REQUESTS, batches + finalizes, f"{assumed.batch} pages each, and finalizes")
+    yield Line(prices.LAMBDA_TIME, fetching + finalizing, each)
 
 
 def on_aws_a_month(counted: Counted, load: Load, assumed: Assumed) -> Iterator[Line]:
     """Polls that find nothing new."""
     poll, polls = poll_of(counted.poll, load.volumes), assumed.polls
-    each = f"{assumed.poll_seconds:g} s a poll on {SMALL.gib:g} GB"
+    each = f"{assumed.poll_seconds:g} s a poll on {assumed.poll_gb:g} GB"
     yield Line(prices.S3_A, polls * poll.a, f"{poll.a:g} a poll, every {assumed.poll_interval:g} s", counted=True)
     yield Line(prices.S3_B, polls * poll.b, f"{poll.b:g} a poll", counted=True)
     yield Line(prices.LAMBDA_REQUESTS, polls, "polls")
-    yield Line(prices.LAMBDA_TIME, polls * assumed.poll_seconds * SMALL.gib, each)
+    yield Line(prices.LAMBDA_TIME, polls * assumed.poll_seconds * assumed.poll_gb, each)

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from benchmarks import bench, imports, memory, second_run, speed
+from benchmarks import bench, cost_report, imports, memory, object_stores, second_run, speed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,15 +18,21 @@ _BENCHMARKS: dict[str, Callable[[], Iterator[bench.Result]]] = {
     "listing": speed.listing,
     "second-run": second_run.second_run,
     "memory": memory.run,
+    "gcs": object_stores.finalize_on_google,
+    "gcs-streaming": object_stores.streaming_on_google,
+    "s3": object_stores.finalize_on_s3,
+    "fetch": object_stores.fetch,
+    "cost": cost_report.report,
     "million": memory.plan,
+    "gcs-large": object_stores.large_finalize_on_google,
 }
-_ON_DEMAND = frozenset({"million"})
+_ON_DEMAND = frozenset({"million", "gcs-large"})
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Measure what the promises are.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(_BENCHMARKS)}")
-    parser.add_argument("--all", action="store_true", help="also those that take long: a million files")
+    parser.add_argument("--all", action="store_true", help="also those that take long")
     options = parser.parse_args()
     if unknown := set(options.names) - _BENCHMARKS.keys():
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(_BENCHMARKS)}")

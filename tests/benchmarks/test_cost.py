@@ -24,7 +24,7 @@ def test_binding_is_the_sum_over_the_services() -> None:
 
     assert cost.total(lines, "Cloud Storage") == pytest.approx(2170 * 5e-6 + 30 * 4e-7 + 1000 / 30 * 0.02)
     assert cost.total(lines, "Cloud Tasks") == pytest.approx(2 * 1010 * 0.4e-6)
-    cpu, memory = 1000 / 6 + 10 * 5, 1000 * 0.25 + 10 * 5 * 0.5
+    cpu, memory = 1000 / 6 + 10 * 10 / 6, 1000 * 0.25 + 10 * 10 * 0.25
     functions = 1010 * 0.4e-6 + cpu * 0.000024 + memory * 0.0000025
     assert cost.total(lines, "Cloud Run functions") == pytest.approx(functions)
     assert cost.total(lines) == pytest.approx(sum(cost.total(lines, service) for service in services))
@@ -35,8 +35,8 @@ def test_downloads_that_share_an_instance_share_its_cost() -> None:
         lines = cost.on_google(COUNTED, cost.Load(), assumed)
         return next(line.units for line in lines if line.price is prices.FUNCTION_CPU)
 
-    assert seconds(cost.Assumed(fetch=cost.SMALL)) == pytest.approx(200_000 / 6 + 5_000)
-    assert seconds(cost.Assumed(fetch=cost.SHARED)) == pytest.approx(200_000 / 16 + 5_000)
+    assert seconds(cost.Assumed(fetch=cost.SMALL)) == pytest.approx(200_000 / 6 + 10_000 / 6)
+    assert seconds(cost.Assumed(fetch=cost.SHARED)) == pytest.approx(200_000 / 16 + 10_000 / 6)
 
 
 @pytest.mark.parametrize(("volumes", "operations"), [(1, 9), (1_000, 9), (1_001, 13), (10_000, 45)])
@@ -50,11 +50,12 @@ def test_a_month_has_a_poll_every_interval() -> None:
     assert next(line for line in lines if line.price is prices.GCS_A).units == 720 * 9
 
 
-def test_lambda_serves_one_request_at_a_time_and_a_message_is_three_requests() -> None:
-    lines = {line.price: line.units for line in cost.on_aws(COUNTED, cost.Load(), cost.Assumed())}
+def test_messages_share_requests_and_invocations() -> None:
+    lines = {line.price: line.units for line in cost.on_aws(COUNTED, cost.Load(), cost.Assumed(batch=10, fetch_gb=0.5))}
 
-    assert lines[prices.SQS] == 3 * 201_000
-    assert lines[prices.LAMBDA_TIME] == pytest.approx(200_000 * 0.25 + 1_000 * 5 * 0.5)
+    assert lines[prices.SQS] == 3 * 21_000
+    assert lines[prices.LAMBDA_REQUESTS] == 21_000
+    assert lines[prices.LAMBDA_TIME] == pytest.approx(20_000 * 0.5 + 1_000 * 10 * 0.5)
 
 
 def test_only_operations_of_the_store_are_counted() -> None:
