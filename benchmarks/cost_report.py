@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 _LOAD = cost.Load()
 _ASSUMED = cost.Assumed()
 _ONE_AT_A_TIME = cost.Assumed(fetch=cost.SMALL, batch=1, fetch_gb=0.25)
-_STORES = {"gs": ("Google", "Cloud Storage"), "s3": ("AWS", "S3")}
+_STORES = {
+    "gs": ("Google", "Cloud Storage", "the library and polls"),
+    "s3": ("AWS", "S3", "polls, and what the library takes"),
+}
 
 
 def report() -> Iterator[Result]:
     """1,000 volumes of 200 pages on Google's services, and on those of AWS as far as the list has prices."""
-    for kind, (provider, store) in _STORES.items():
+    for kind, (provider, store, standing_for) in _STORES.items():
         counted = _counted(count_volume(kind))
         binding, standing = _lines(kind, counted, _ASSUMED)
         print(f"\nOn {provider}, USD at prices of {prices.AS_OF}, to bind {_LOAD}:\n")
@@ -37,7 +40,7 @@ def report() -> Iterator[Result]:
             cost.GOAL,
             " USD",
             f"{store} alone {cost.total(binding, store):.2f}; {cost.total(alone):.2f} with one page at a time; "
-            f"besides, {cost.total(standing):.2f} a month for the library and polls",
+            f"besides, {cost.total(standing):.2f} a month for {standing_for}",
         )
 
 

@@ -83,7 +83,9 @@ def main(kind: str) -> None:
     with buckets(kind) as place, DemoServer({"/comics": drive}) as server:
         env = {"ALIST_TOKEN": server.token, **environment(kind, place.proxy)}
         os.environ.update(env)
-        text = configuration(kind, {"source.url": server.url, "source.token": "env:ALIST_TOKEN"})
+        as_at_aws: dict[str, object] = {"store.conditional_writes": "on"} if kind == "s3" else {}  # nothing tried out
+        values = {"source.url": server.url, "source.token": "env:ALIST_TOKEN", **as_at_aws}
+        text = configuration(kind, values)
         parts = wiring.build(parse(text, env, "the benchmark's configuration"), env)
         clock = LaterClock()
         parts = parts._replace(clock=clock, policy=parts.policy._replace(durable=True))
