@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pagebind.adapters.stores.s3_client import Client
     from pagebind.demo.object_stores import S3Server
+    from pagebind.ports.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +60,10 @@ class TestWork(StoreSuite):
     versions_by_content: ClassVar[bool] = True
     orders_folders_by_name: ClassVar[bool] = True
     created_within: ClassVar[float] = 2.0
+
+    def unfinished(self, store: Store) -> list[str]:
+        assert isinstance(store, S3Store)
+        return [upload.key for upload in store.bucket.uploads("")]
 
     @pytest.fixture
     def store(self, s3_client: Client, s3_prefix: str) -> S3Store:

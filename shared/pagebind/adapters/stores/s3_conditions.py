@@ -1,7 +1,8 @@
 """Which conditions a store honours: taken for granted at AWS, elsewhere as set, or tried out once per process.
 
 Backblaze B2 answers 501 to conditional writes, Garage ignores the headers: only trying them tells. What is tried stands
-in the work store below ``meta/probe/`` and is removed again.
+in the work store below ``meta/probe/`` and is removed again; what a process left that died meanwhile, the next one that
+tries removes. It may take away what another is trying with: so nothing is held to be lacking by one trial alone.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from pagebind.adapters.stores.s3_bucket import Bucket
 
+_PROBES = f"{keys.BOOK_RECORDS}probe/"
+_TRIALS = 3
 _BYTE = Block(b"\0", google_crc32c.value(b"\0"))
 _NOTHING = Content({})
 _NEVER = Version("00000000000000000000000000000000")
@@ -73,7 +76,17 @@ class Conditions:
             return self._offered
 
     def _try_out(self) -> Offered:
-        key = f"{keys.BOOK_RECORDS}probe/{uuid.uuid4().hex}"
+        self._clear()
+        offered = Offered(writes=False, deletes=False, checksums=False)
+        for _ in range(_TRIALS):
+            with suppress(UploadGone):
+                offered = self._try_once()
+            if offered.writes or self._lacking:
+                break
+        return offered
+
+    def _try_once(self) -> Offered:
+        key = f"{_PROBES}{uuid.uuid4().hex}"
         self._bucket.put(key, _BYTE, _NOTHING, {})
         try:
             writes = not self._lacking and self._honours_conditional_writes(key)
@@ -81,6 +94,13 @@ class Conditions:
             return Offered(writes, deletes, self._offers_checksums(key))
         finally:
             self._bucket.delete(key, {})
+
+    def _clear(self) -> None:
+        for upload in self._bucket.uploads(_PROBES):
+            with suppress(UploadGone):
+                self._bucket.abort(upload)
+        for probe in self._bucket.list(_PROBES, ""):
+            self._bucket.delete(probe.key, {})
 
     def _honours_conditional_writes(self, key: str) -> bool:
         to_be_refused = [conditions_of(ABSENT), conditions_of(_NEVER)]
