@@ -99,7 +99,6 @@ class Assumed:
 
     Attributes:
         fetch, finalize, poll: instances on Google; finalize and poll wait more than they compute.
-        batch: messages that SQS takes and gives in one request, and one Lambda works on at once.
         fetch_gb, finalize_gb, poll_gb: memory on Lambda, which shares it out with the processor.
         page_seconds, finalize_seconds, poll_seconds: of one request; a poll lists 1,101 folders, 5 a second.
         finalizes: tasks of one volume; where the first comes too early, there are more.
@@ -111,8 +110,7 @@ class Assumed:
     fetch: Size = SHARED
     finalize: Size = SMALL
     poll: Size = SMALL
-    batch: int = 10
-    fetch_gb: float = 0.5
+    fetch_gb: float = 0.25
     finalize_gb: float = 0.5
     poll_gb: float = 0.25
     page_seconds: float = 1.0
@@ -204,19 +202,22 @@ def on_google_a_month(counted: Counted, load: Load, assumed: Assumed) -> Iterato
 
 
 def on_aws(counted: Counted, load: Load, assumed: Assumed) -> Iterator[Line]:
-    """Binding the volumes: S3, Lambda, SQS. The list has no price of storage there, nor of logs."""
+    """Binding the volumes: S3, Lambda, SQS, a message for each page.
+
+    The list has no price of storage there, nor of logs.
+    """
     finalizes = assumed.finalizes * load.volumes
-    batches = load.files / assumed.batch
-    fetching = batches * assumed.page_seconds * assumed.fetch_gb
+    messages = load.files + finalizes
+    fetching = load.files * assumed.page_seconds * assumed.fetch_gb
     finalizing = finalizes * assumed.finalize_seconds * assumed.finalize_gb
     each = (
-        f"{assumed.page_seconds:g} s for {assumed.batch} pages on {assumed.fetch_gb:g} GB, "
+        f"{assumed.page_seconds:g} s a page on {assumed.fetch_gb:g} GB, "
         f"{assumed.finalize_seconds:g} s a finalize on {assumed.finalize_gb:g} GB"
     )
     yield Line(prices.S3_A, counted.volume.a * load.volumes, f"{counted.volume.a:g} a volume", counted=True)
     yield Line(prices.S3_B, counted.volume.b * load.volumes, f"{counted.volume.b:g} a volume", counted=True)
-    yield Line(prices.SQS, 3 * (batches + finalizes), f"sent, received and deleted, {assumed.batch} pages at a time")
-    yield Line(prices.LAMBDA_REQUESTS, batches + finalizes, f"{assumed.batch} pages each, and finalizes")
+    yield Line(prices.SQS, 3 * messages, "each is sent, received and deleted")
+    yield Line(prices.LAMBDA_REQUESTS, messages, f"a page each, {assumed.finalizes} finalize a volume")
     yield Line(prices.LAMBDA_TIME, fetching + finalizing, each)
 
 

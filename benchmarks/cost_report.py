@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.bench import Result
@@ -16,32 +17,41 @@ if TYPE_CHECKING:
 
 _LOAD = cost.Load()
 _ASSUMED = cost.Assumed()
-_ONE_AT_A_TIME = cost.Assumed(fetch=cost.SMALL, batch=1, fetch_gb=0.25)
-_STORES = {
-    "gs": ("Google", "Cloud Storage", "the library and polls"),
-    "s3": ("AWS", "S3", "polls, and what the library takes"),
-}
+_ONE_AT_A_TIME = cost.Assumed(fetch=cost.SMALL)
 
 
 def report() -> Iterator[Result]:
-    """1,000 volumes of 200 pages on Google's services, and on those of AWS as far as the list has prices."""
-    for kind, (provider, store, standing_for) in _STORES.items():
-        counted = _counted(count_volume(kind))
-        binding, standing = _lines(kind, counted, _ASSUMED)
-        print(f"\nOn {provider}, USD at prices of {prices.AS_OF}, to bind {_LOAD}:\n")
-        _print_table(binding)
-        print(f"\nand every month, with these {_LOAD.volumes:,} volumes in the library:\n")
-        _print_table(standing)
-        alone, _ = _lines(kind, counted, _ONE_AT_A_TIME)
-        print()
-        yield Result(
-            f"cost of binding {_LOAD} on {provider}",
-            cost.total(binding),
-            cost.GOAL,
-            " USD",
-            f"{store} alone {cost.total(binding, store):.2f}; {cost.total(alone):.2f} with one page at a time; "
-            f"besides, {cost.total(standing):.2f} a month for {standing_for}",
-        )
+    """1,000 volumes of 200 pages on Google's services, and on those of AWS as far as the list has prices.
+
+    The goal is one of Google's services: those of AWS have only the store here, no functions.
+    """
+    binding, standing = _told("gs", "Google", _ASSUMED)
+    alone = cost.on_google(_counts("gs"), _LOAD, _ONE_AT_A_TIME)
+    yield Result(
+        f"cost of binding {_LOAD} on Google",
+        cost.total(binding),
+        cost.GOAL,
+        " USD",
+        f"Cloud Storage alone {cost.total(binding, 'Cloud Storage'):.2f}; {cost.total(alone):.2f} with one page at a "
+        f"time; besides, {cost.total(standing):.2f} a month for the library and polls",
+    )
+    _told("s3", "AWS", _ASSUMED)
+
+
+def _told(kind: str, provider: str, assumed: cost.Assumed) -> tuple[list[Line], list[Line]]:
+    """The lines of binding and of every month, printed."""
+    binding, standing = _lines(kind, _counts(kind), assumed)
+    print(f"\nOn {provider}, USD at prices of {prices.AS_OF}, to bind {_LOAD}:\n")
+    _print_table(binding)
+    print(f"\nand every month, with these {_LOAD.volumes:,} volumes in the library:\n")
+    _print_table(standing)
+    print()
+    return binding, standing
+
+
+@cache
+def _counts(kind: str) -> Counted:
+    return _counted(count_volume(kind))
 
 
 def _lines(kind: str, counted: Counted, assumed: cost.Assumed) -> tuple[list[Line], list[Line]]:

@@ -50,12 +50,12 @@ def test_a_month_has_a_poll_every_interval() -> None:
     assert next(line for line in lines if line.price is prices.GCS_A).units == 720 * 9
 
 
-def test_messages_share_requests_and_invocations() -> None:
-    lines = {line.price: line.units for line in cost.on_aws(COUNTED, cost.Load(), cost.Assumed(batch=10, fetch_gb=0.5))}
+def test_every_page_is_a_message_and_an_invocation() -> None:
+    lines = {line.price: line.units for line in cost.on_aws(COUNTED, cost.Load(), cost.Assumed(fetch_gb=0.5))}
 
-    assert lines[prices.SQS] == 3 * 21_000
-    assert lines[prices.LAMBDA_REQUESTS] == 21_000
-    assert lines[prices.LAMBDA_TIME] == pytest.approx(20_000 * 0.5 + 1_000 * 10 * 0.5)
+    assert lines[prices.SQS] == 3 * 201_000
+    assert lines[prices.LAMBDA_REQUESTS] == 201_000
+    assert lines[prices.LAMBDA_TIME] == pytest.approx(200_000 * 0.5 + 1_000 * 10 * 0.5)
 
 
 def test_only_operations_of_the_store_are_counted() -> None:
