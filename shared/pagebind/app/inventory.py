@@ -75,8 +75,7 @@ class Inventory(NamedTuple):
 
 
 def _should_have_a_book(history: History) -> bool:
-    newest, standing = history.receipt, history.standing
-    return newest is not None and not standing.forgotten and newest.version_digest not in standing.deleted
+    return history.receipt is not None and not history.standing.forgotten and not history.book_was_deleted
 
 
 def take(work: Store, library: Store) -> Inventory:
@@ -141,8 +140,7 @@ def look_at_shelf(
     called with its key. ``elsewhere``: the volume's book stands under its former key.
     """
     if book is None:
-        newest = history.receipt
-        removed = newest is not None and not elsewhere and newest.version_digest not in history.standing.deleted
+        removed = history.receipt is not None and not elsewhere and not history.book_was_deleted
         return ShelfView(Shelf.REMOVED if removed else Shelf.FREE, elsewhere=elsewhere)
     version = keys.version_digest(book.version)
     receipt = history.receipt_for(book.version)

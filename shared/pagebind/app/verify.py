@@ -47,8 +47,7 @@ class Verify:
         named = {}
         for volume, history in inventory.volumes.items():
             head, newest = history.head, history.receipt
-            deleted = newest is not None and newest.version_digest in history.standing.deleted
-            if newest is not None and head is not None and not deleted:
+            if newest is not None and head is not None and not history.book_was_deleted:
                 try:
                     manifest = load_manifest(self._work, volume, head)
                 except KeyMissing as error:

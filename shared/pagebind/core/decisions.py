@@ -57,10 +57,10 @@ class Standing(NamedTuple):
         retried: failures up to this time are void.
         forgotten: number of the decision by which the volume is left alone; 0: it is not.
         condemned: digest of the book's version that is to be deleted, or empty.
-        deleted: digests of all versions that were ever condemned: nobody else removed them.
+        deleted: every version that was ever condemned, as (digest, number of the decision): nobody else removed it.
         accepted: revision that was accepted although it lacks pages, or empty.
         accepted_at: when; a later listing of the same revision is another matter.
-        replaced: versions that ours may go over, by digest; for `ABSENT` the decision's number counts.
+        replaced: versions that ours may go over, as (digest or `ABSENT`, number of the decision).
         renamed: digest of the key that the book was last moved to, or empty.
         handed_on: number of the decision since which its former book is another volume's; 0: it is not.
         handed_at: when that was.
@@ -74,7 +74,7 @@ class Standing(NamedTuple):
     retried: float = -inf
     forgotten: int = 0
     condemned: str = ""
-    deleted: frozenset[str] = frozenset()
+    deleted: tuple[tuple[str, int], ...] = ()
     accepted: str = ""
     accepted_at: float = 0.0
     replaced: tuple[tuple[str, int], ...] = ()
@@ -110,7 +110,7 @@ def _after(before: Standing, mark: DecisionMark) -> Standing:
         case Kind.RENAME:
             after = before._replace(renamed=mark.subject)
         case Kind.FORGET:
-            deleted = before.deleted | {mark.subject} if mark.subject else before.deleted
+            deleted = (*before.deleted, (mark.subject, mark.number)) if mark.subject else before.deleted
             after = before._replace(forgotten=mark.number, condemned=mark.subject, deleted=deleted)
         case Kind.MOVED:
             after = UNDECIDED._replace(

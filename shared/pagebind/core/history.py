@@ -77,6 +77,17 @@ class History:
         """The newest receipt of its own book, whatever stands in the library now."""
         return max(self.proofs, key=_order, default=None)
 
+    @property
+    def book_was_deleted(self) -> bool:
+        """Whether the newest book was deleted by a decision that is younger than it: nobody else removed it.
+
+        A book that was made again later may have the same version, where versions are named by content.
+        """
+        newest = self.receipt
+        return newest is not None and any(
+            version == newest.version_digest and number > newest.decision for version, number in self.standing.deleted
+        )
+
     def epochs(self, mark: ManifestMark) -> list[SentMark]:
         """How often this manifest's missing pages were handed out."""
         return [sent for sent in self.sent if (sent.seq, sent.revision) == (mark.seq, mark.revision)]

@@ -56,19 +56,19 @@ def is_bound(history: History, view: ShelfView, head: ManifestMark) -> bool:
 def may_go_over(history: History, view: ShelfView, existing: str) -> bool:
     """Whether our book may be put where something else stands, or where somebody removed ours.
 
-    By a decision about exactly this version, or about an absence that no book of ours has ended since; over a foreign
-    book also by ``existing = "replace"``. So it is with another volume's book: while that one is listed, whoever judges
-    hides the version.
+    By a decision about exactly this version, or about this absence, that no book of ours has carried out since; over a
+    foreign book also by ``existing = "replace"``. So it is with another volume's book: while that is listed, whoever
+    judges hides the version.
     """
-    replaced = history.standing.replaced
+    made = history.receipt.decision if history.receipt else 0
+    open_decisions = {subject for subject, number in history.standing.replaced if number > made}
     match view.shelf:
         case Shelf.FOREIGN:
-            return existing == "replace" or any(subject == view.version for subject, _ in replaced)
+            return existing == "replace" or view.version in open_decisions
         case Shelf.CHANGED | Shelf.TAKEN:
-            return any(subject == view.version for subject, _ in replaced)
+            return view.version in open_decisions
         case Shelf.REMOVED:
-            made = history.receipt.decision if history.receipt else 0
-            return any(subject == decisions.ABSENT and number > made for subject, number in replaced)
+            return decisions.ABSENT in open_decisions
         case _:
             return False
 
