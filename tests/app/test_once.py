@@ -85,6 +85,40 @@ def test_a_plan_counts_only_what_would_be_asked_for(world: World) -> None:
     assert (planned.requests, planned.bytes) == (1, 108)
 
 
+@pytest.mark.parametrize("staged", [0, 4])
+def test_a_plan_asks_for_what_a_deleted_book_held(world: World, staged: int) -> None:
+    """As a run leaves it that was broken off after ``staged`` pages: the receipt outlives the book."""
+    pages(world, 10)
+    pages(world, 3, "/c/S/B")
+    world.run()
+    decide = Decide(world.work, world.library, world.policy, world.clock)
+    decide.forget(keys.volume_id(A), delete_book=True)
+    world.run()
+    decide.retry(keys.volume_id(A))
+    world.policy = world.policy._replace(settle=0.0)
+    for task in world.poll().dispatch.pages[:staged]:
+        world.fetch(task)
+    asked = world.source.downloads.total()
+
+    planned = world.plan()
+
+    world.run()
+    sizes = [len(world.source.files[f"{A}/{number}.jpg"].data) for number in range(1, 11)]
+    assert planned.requests == world.source.downloads.total() - asked == 10 - staged
+    assert planned.bytes == sum(sizes[staged:])
+
+
+def test_a_plan_asks_for_no_page_that_the_book_goes_without(world: World) -> None:
+    pages(world, 3)
+    world.source.add(f"{A}/4.jpg", b"<html>")
+    world.policy = world.policy._replace(give_up_epochs=1, give_up_after=0.0)
+    world.run()
+    Decide(world.work, world.library, world.policy, world.clock).without_missing(keys.volume_id(A))
+    world.source.add(f"{A}/5.jpg")
+
+    assert world.plan().requests == 1
+
+
 # -- moved
 
 

@@ -11,7 +11,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pagebind.app.inventory import CLOCK_TOLERANCE, Inventory
+from pagebind.app.inventory import CLOCK_TOLERANCE, Inventory, is_waived, waived_contents
 from pagebind.app.recorder import Recorder
 from pagebind.app.sighting import Sighting, called_at, remembered
 from pagebind.app.walk import Folder, Found, Start, Unlisted, Walk, starts
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pagebind.core.watch import Watch
     from pagebind.errors import PagebindError
     from pagebind.ports.clock import Clock
+    from pagebind.ports.dispatch import Held
     from pagebind.ports.progress import Progress
     from pagebind.ports.source import Source
     from pagebind.ports.store import Store
@@ -363,12 +364,20 @@ class Surveyor:
         """How many files, and bytes of them, are not here in any form."""
         if sighting.planned is not None:
             history = replace(history, manifests=[*history.manifests, sighting.planned])
-        missing = [page for page in pages if page.id not in history.staged]
+        waived = waived_contents(self._work, sighting.volume, history)
+        missing = [page for page in pages if page.id not in history.staged and not is_waived(page, waived)]
         from pagebind.app.held import held_pages
 
         held = held_pages(self._work, sighting.volume, history, missing)
-        asked = [page.size for page in missing if page.id not in held]
+        asked = [page.size for page in missing if page.id not in held or not self._stands(held[page.id])]
         return len(asked), sum(asked)
+
+    def _stands(self, held: Held) -> bool:
+        """Whether what a page could be copied from is still there; a receipt outlives its book."""
+        if not held.version:
+            return True  # an entry, which was listed
+        books = self._inventory.books.get(keys.library_digest(held.key), ())
+        return any((book.key, book.version) == (held.key, held.version) for book in books)
 
     def _is_news(self, sighting: Sighting, history: History) -> bool:
         head = history.head
