@@ -10,6 +10,7 @@ from tests.app.world import World
 from tests.support.clock import FakeClock
 
 from pagebind.app.decide import Decide
+from pagebind.app.verify import Verify
 from pagebind.core import keys
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     world.clock = FakeClock(time.time())
     world.source.folder(FOLDER, "1.jpg", "2.jpg")
     return world
+
+
+def decide(world: World) -> Decide:
+    return Decide(world.work, world.library, world.policy, world.clock)
 
 
 def foreign(world: World) -> None:
@@ -68,7 +73,7 @@ def test_only_a_decision_puts_ours_there(world: World, happens: Callable[[World]
         assert held.problem.code == code
         assert {key: world.books.get(key) for key in world.shelf()} == standing
 
-    Decide(world.work, world.library, world.policy, world.clock).replace(VOLUME)
+    decide(world).replace(VOLUME)
     [bound] = world.run().bound
 
     assert bound.key == KEY
@@ -83,8 +88,51 @@ def test_a_moved_and_renamed_book_needs_no_page_of_the_server(world: World) -> N
     asked = world.source.downloads.total()
     world.watches = (world.watches[0]._replace(template="{series} - {volume}.cbz"),)
 
-    Decide(world.work, world.library, world.policy, world.clock).rename(VOLUME, world.watches[0])
+    decide(world).rename(VOLUME, world.watches[0])
     world.run()
 
     assert world.shelf() == ["Series - Vol 1.cbz"]
     assert world.source.downloads.total() == asked
+
+
+def test_a_decision_is_spent_by_the_book_that_it_made(world: World) -> None:
+    foreign(world)
+    world.run()
+    decide(world).replace(VOLUME)
+    world.run()
+    foreign(world)
+
+    [held] = world.run().held
+
+    assert held.problem is not None
+    assert held.problem.code == "changed"
+    assert world.books.get(KEY) == b"somebody's own"
+
+
+def test_a_book_that_was_deleted_by_decision_and_made_again_is_guarded_as_before(world: World) -> None:
+    world.run()
+    decide(world).forget(VOLUME, delete_book=True)
+    world.run()
+    assert world.shelf() == []
+    decide(world).retry(VOLUME)
+    world.run()
+    _, named = Verify(world.work, world.library, read=True).books()
+    assert list(named) == [VOLUME]
+
+    world.replace_book(KEY, None)
+
+    [held] = world.run().held
+    assert held.problem is not None
+    assert held.problem.code == "removed"
+
+
+def test_a_book_of_which_one_byte_was_changed_is_told_apart(world: World) -> None:
+    world.run()
+    info, content = world.books.head(KEY), world.books.get(KEY)
+    assert info is not None
+    world.books.put(KEY, content[:90] + bytes([content[90] ^ 1]) + content[91:], metadata=info.metadata)
+
+    [held] = world.run().held
+
+    assert held.problem is not None
+    assert held.problem.code == "changed"

@@ -148,6 +148,20 @@ def test_a_damaged_entry_is_found_and_asked_for_again(
     assert_done(staged)
 
 
+def test_a_damaged_info_is_found_and_asked_for_again(world: World) -> None:
+    info = b'<?xml version="1.0"?><ComicInfo><Series>Right</Series></ComicInfo>'
+    world.source.folder(FOLDER, *NAMES)
+    world.source.add(f"{FOLDER}/ComicInfo.xml", info)
+    world.stage(FOLDER)
+    [key] = [key for key in entry_keys(world) if world.folders.get(key).endswith(info)]
+    world.damage(key, world.folders.get(key).replace(b"Right", b"Wrong"))
+
+    finalized = world.finalize(FOLDER)
+
+    assert [keys.entry_key(VOLUME, page.id) for page in finalized.refetch] == [key]
+    assert world.shelf() == []
+
+
 def test_swapped_entries_are_found(staged: World) -> None:
     one, other = entry_keys(staged)[:2]
     contents = staged.folders.get(one), staged.folders.get(other)
@@ -240,6 +254,7 @@ def test_a_book_that_was_changed_by_a_tool_that_keeps_metadata_is_told_apart(sta
 
 def test_a_book_that_keeps_changing_is_given_up(staged: World) -> None:
     staged.finalize(FOLDER)
+    staged.folders.delete(staged.names(keys.DONE)[0])
     newer(staged)
     info, content = staged.books.head(KEY), book(staged)
     assert info is not None

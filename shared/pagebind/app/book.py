@@ -11,6 +11,7 @@ from pagebind.core.manifest import pictures as pictures_of
 from pagebind.core.model import COMICINFO
 from pagebind.core.receipt import BoundPage
 from pagebind.core.wording import counted
+from pagebind.errors import KeyMissing, PartDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,6 +72,9 @@ def put_together(manifest: Manifest, staged: Sequence[Staged], work: Store) -> B
         manifest: what was listed. Pages of it that are not staged are waived, and the book says so.
         staged: its files in order.
         work: where the entries are; only a folder's own ComicInfo.xml is read.
+
+    Raises:
+        PartDamaged: the entry of that ComicInfo.xml is missing, or is not what was recorded.
     """
     if manifest.pages[0].kind == "archive":
         return _archive(staged[0])
@@ -110,7 +114,7 @@ def _kept(manifest: Manifest, own: Staged, work: Store) -> Kept | None:
     """What the folder's own ComicInfo.xml says; nothing where it cannot be used, which is no reason to have no book."""
     from pagebind.app import kept_info
 
-    entry = work.get(own.part.key)
+    entry = _proved(own.part, work)
     found = kept_info.read(entry[len(entry) - own.facts.size :])
     if isinstance(found, kept_info.Unusable):
         log.warning(
@@ -119,6 +123,17 @@ def _kept(manifest: Manifest, own: Staged, work: Store) -> Kept | None:
         )
         return None
     return found
+
+
+def _proved(part: StoredPart, work: Store) -> bytes:
+    """The content of an entry that goes into the book in another form, so that nobody else compares it."""
+    try:
+        content = work.get(part.key)
+    except KeyMissing as error:
+        raise PartDamaged(f"{part.key} is not there any more", path=part.key) from error
+    if _crc32c(content) != part.crc32c:
+        raise PartDamaged(f"{part.key} is not what was recorded when it was written", path=part.key)
+    return content
 
 
 def _notes(manifest: Manifest, pictures: Sequence[Staged]) -> str:

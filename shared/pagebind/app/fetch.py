@@ -24,7 +24,7 @@ from pagebind.core import comicinfo, keys
 from pagebind.core import crc32c as crc32c_math
 from pagebind.core.keys import FailureMark
 from pagebind.core.zip_layout import local_header
-from pagebind.errors import ConditionFailed, PageCut, PageFailed, PageWrong, ServerUnreachable, SourceError
+from pagebind.errors import ConditionFailed, PageCut, PageFailed, PageWrong, PartDamaged, ServerUnreachable, SourceError
 from pagebind.ports.source import Download, Source
 from pagebind.ports.store import ABSENT, Store, StoredPart
 
@@ -201,6 +201,8 @@ class Fetch:
                 condition=ABSENT,
                 metadata=facts_of(task, body, whole).metadata(),
             )
+        except PartDamaged as error:  # whoever was done first has cleared it away, or the store has lost it
+            raise PageFailed(f"{task.path}: {error.message}", path=task.path) from error
         finally:
             self._work.delete(data)
 

@@ -220,10 +220,10 @@ class Finalize:
         return Finalized(Outcome.INCOMPLETE, manifest.key, refetch=tuple(page for page, _ in damaged))
 
     def _bind(self, world: _World, manifest: Manifest, staged: Sequence[Staged]) -> Finalized:
-        book = put_together(manifest, staged, self._work)
         decision = world.history.standing.newest
         condition: Condition = Version(world.book.version) if world.book else ABSENT
         try:
+            book = put_together(manifest, staged, self._work)
             published = self._library.assemble(
                 manifest.key,
                 book.parts,
@@ -269,15 +269,20 @@ class Finalize:
 
     def _is_sound(self, part: StoredPart) -> bool:
         """Whether an entry holds what was recorded of it."""
+        try:
+            return self._crc32c_of(self._work, part.key) == part.crc32c
+        except KeyMissing:
+            return True  # the next look finds it missing
+
+    @staticmethod
+    def _crc32c_of(store: Store, key: str) -> int:
+        """Read all of an object."""
         import google_crc32c
 
         crc32c = 0
-        try:
-            for chunk in self._work.stream(part.key):
-                crc32c = google_crc32c.extend(crc32c, chunk)
-        except KeyMissing:
-            return True  # the next look finds it missing
-        return crc32c == part.crc32c
+        for chunk in store.stream(key):
+            crc32c = google_crc32c.extend(crc32c, chunk)
+        return crc32c
 
     def _write_receipt(self, manifest: Manifest, content: Content, version: str, decision: int) -> None:
         document = Receipt(
@@ -315,22 +320,31 @@ class Finalize:
     def _content_of(self, world: _World, bound: Manifest, book: ObjectInfo) -> Content | None:
         """What the receipt of a book is to say; None: the book is damaged.
 
-        Where the store itself tells the book's CRC-32C, its entries prove it, else it is read back.
+        Where the store itself tells the book's CRC-32C, its entries prove it, else all of it is read back.
         """
         whole = int((book.metadata or {}).get("crc32c", "0"), 16)
-        if book.crc32c is not None:
-            staged, missing, damaged = world.staging.pick(bound.pages)
-            if staged and not damaged and not _wanted(missing, world.waived):
-                content = put_together(bound, staged, self._work).content
-                if (content.size, content.crc32c) == (book.size, book.crc32c):
-                    return content
+        if book.crc32c is not None and (content := self._content_of_entries(world, bound, book)) is not None:
+            return content
         from pagebind.app.read_back import rows_in
 
+        if self._crc32c_of(self._library, book.key) != whole:
+            return None
         try:
             rows = rows_in(self._library, book, bound)
         except ValueError:
             return None
         return Content(iter(rows), whole, book.size, "archive" if bound.pages[0].kind == "archive" else "bound")
+
+    def _content_of_entries(self, world: _World, bound: Manifest, book: ObjectInfo) -> Content | None:
+        """The same by the entries that stand, if the book was made of them."""
+        staged, missing, damaged = world.staging.pick(bound.pages)
+        if not staged or damaged or _wanted(missing, world.waived):
+            return None
+        try:
+            content = put_together(bound, staged, self._work).content
+        except PartDamaged:
+            return None
+        return content if (content.size, content.crc32c) == (book.size, book.crc32c) else None
 
     def _bind_again(self, world: _World, bound: Manifest) -> Finalized:
         """The book was damaged before its receipt was written; its entries still stand, if nobody took them."""

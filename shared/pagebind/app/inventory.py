@@ -152,7 +152,7 @@ def look_at_shelf(
     decision = int(said["decision"]) if said.get("decision", "").isdigit() else 0
     standing = history.standing
     ours = said.get("volume") == volume and said.get("seq", "").isdigit() and decision >= standing.handed_on
-    if ours and described is not None and _is_what_it_says(described, said):
+    if ours and described is not None and _is_what_it_says(described, said, history):
         return ShelfView(Shelf.OURS, version, int(said["seq"]), said.get("revision"), decision, book.created)
     if history.proofs and not elsewhere:
         return ShelfView(Shelf.CHANGED, version)
@@ -160,10 +160,18 @@ def look_at_shelf(
     return ShelfView(Shelf.TAKEN if owner else Shelf.FOREIGN, version, owner=owner)
 
 
-def _is_what_it_says(book: ObjectInfo, said: Mapping[str, str]) -> bool:
-    """Whether a book has the size and checksum that its metadata tells: tools that replace objects may keep those."""
-    size, crc32c = said.get("size", str(book.size)), said.get("crc32c")
-    return size == str(book.size) and (book.crc32c is None or crc32c == f"{book.crc32c:08x}")
+def _is_what_it_says(book: ObjectInfo, said: Mapping[str, str], history: History) -> bool:
+    """Whether a book is the one that its metadata was written for: tools that replace objects may keep that.
+
+    It has the size that is told there, and the CRC-32C. Where the store knows none, no receipt names another version
+    of the same book: whoever made that one wrote the receipt for it.
+    """
+    if said.get("size", str(book.size)) != str(book.size):
+        return False
+    if book.crc32c is not None:
+        return said.get("crc32c") == f"{book.crc32c:08x}"
+    same = (said["seq"], said.get("decision", "0"))
+    return all((str(mark.seq), str(mark.decision)) != same for mark in history.receipts)
 
 
 def waived_contents(work: Store, volume: str, history: History) -> frozenset[Content]:
