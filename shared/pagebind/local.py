@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pagebind.app.fetch import Fetch, Outcome
 from pagebind.app.finalize import Finalize, Finalized
@@ -16,7 +16,7 @@ from pagebind.app.report import VolumeReport, problem_of
 from pagebind.core import keys
 from pagebind.core.planner import Action, Problem, State
 from pagebind.core.wording import counted
-from pagebind.errors import KeyRefused, PagebindError, StoreError, StoreUnavailable
+from pagebind.errors import AccessDenied, KeyRefused, PagebindError, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from pagebind.app.assess import Assessment
     from pagebind.ports.dispatch import FetchTask, FinalizeTask
     from pagebind.wiring import Parts
+
+T = TypeVar("T")
+
+_STOCK_SECONDS = 1.5
+"""So long, at least, may it take to see and write down what a run has done that a signal broke off."""
 
 _REFETCHES = 5
 """So often are damaged entries of one volume fetched anew in one run; more means that the store is bad."""
@@ -78,7 +83,8 @@ class Runner:
         parts: what it works with.
         lock: lets one run at a time work on the store.
         grace: seconds that pages under way have to end when the run ends early. With 0 nobody waits for them, and a
-            run that is broken off leaves no record.
+            run that is broken off leaves no record. A signal ends a run within ``grace`` and two seconds, even where
+            the store does not answer any more.
     """
 
     def __init__(self, parts: Parts, lock: Callable[[], AbstractContextManager[None]], *, grace: float = 0.0) -> None:
@@ -99,8 +105,10 @@ class Runner:
         self._fetched: Counter[str] = Counter()
         self._bound: dict[str, int] = {}
         self._failures: dict[str, Problem] = {}
+        self._forbidden: set[str] = set()
         self._poll: Poll | None = None
         self._assessments: list[Assessment] = []
+        self._judged_at_the_end = True
         self._looked_at_all = False
         self._begun = parts.clock.monotonic()
 
@@ -120,7 +128,7 @@ class Runner:
         self.result.interrupted = True
         if not self._grace:
             self._parts.clock.cancel()
-            self._assess_what_was_done()
+            self._take_stock(_STOCK_SECONDS)
         return self._sum_up()
 
     def _run_alone(self, request: RunRequest, started: float) -> None:
@@ -156,11 +164,13 @@ class Runner:
         self.result.interrupted = True
         self._dispatch.stop()
         if self._grace:
-            self._parts.clock.cancel()
+            clock = self._parts.clock
+            clock.cancel()
+            deadline = clock.monotonic() + self._grace
             self._end_threads()
-            self._assess_what_was_done()
-            with suppress(PagebindError):  # the signal counts, whatever else is wrong
-                self._record(started)
+            taken = self._take_stock(max(_STOCK_SECONDS, deadline - clock.monotonic()))
+            if taken:
+                _within(max(_STOCK_SECONDS, deadline - clock.monotonic()), lambda: self._record(started))
 
     def _end_threads(self) -> None:
         self._dispatch.stop()
@@ -236,6 +246,12 @@ class Runner:
         try:
             finalized = self._finalize(task)
         except KeyRefused as error:
+            self._note(f"{task.volume}/", problem_of(error))
+            return
+        except AccessDenied as error:
+            self._forbidden.add(task.volume)
+            if len(self._forbidden) > 1:  # more than a hold or a policy on one book
+                raise
             self._note(f"{task.volume}/", problem_of(error))
             return
         if finalized.outcome in (FinalizeOutcome.BOUND, FinalizeOutcome.ADOPTED):

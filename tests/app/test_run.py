@@ -9,7 +9,7 @@ from tests.support.memory_source import picture
 from tests.support.watched_store import Death, Died, WatchedStore
 
 from pagebind.core import keys
-from pagebind.errors import PageCut, ServerUnreachable
+from pagebind.errors import AccessDenied, PageCut, ServerUnreachable
 
 if TYPE_CHECKING:
     from tests.app.world import World
@@ -121,6 +121,25 @@ def test_what_stands_in_the_way_of_one_book_stops_no_other(filled: World) -> Non
     assert result.error is None
     assert [volume.path for volume in result.bound] == ["/c/Z/Vol 2"]
     assert [problem.code for problem in result.problems] == ["store"]
+
+
+@pytest.mark.parametrize(("held", "ends"), [(("Vol 1",), False), (("Vol 1", "Vol 2"), True)])
+def test_a_hold_on_one_book_stops_no_other_and_a_right_that_lacks_for_all_ends_the_run(
+    filled: World, held: tuple[str, ...], ends: bool
+) -> None:
+    def refuse(operation: str, key: str) -> None:
+        if operation == "assemble" and any(name in key for name in held):
+            raise AccessDenied(f"may not write {key}", fix="grant it", path=key)
+
+    for volume in ("Vol 2", "Vol 3"):
+        filled.source.folder(f"/c/Series/{volume}", "1.jpg")
+    filled.library = WatchedStore(filled.books, before=refuse)
+
+    result = filled.run()
+
+    assert (result.error is not None) is ends
+    assert result.problems[0].code == "store"
+    assert ends or [volume.path for volume in result.bound] == ["/c/Series/Vol 2", "/c/Series/Vol 3"]
 
 
 def test_waiting_lets_a_folder_settle(filled: World) -> None:
