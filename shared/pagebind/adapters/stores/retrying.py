@@ -104,7 +104,7 @@ class RetryingStore:
             return found if found and self._holds(found, data) else None
 
         write = partial(self._inner.put, key, data, condition=condition, metadata=metadata)
-        return self._again(_recognising(write, ours), f"put {key}")
+        return self._again(recognising(write, ours), f"put {key}")
 
     def put_stream(
         self,
@@ -143,7 +143,7 @@ class RetryingStore:
             metadata=metadata,
             content_type=content_type,
         )
-        return self._again(_recognising(write, ours), f"assemble {key}")
+        return self._again(recognising(write, ours), f"assemble {key}")
 
     # -- reading
 
@@ -201,7 +201,7 @@ class RetryingStore:
             self._inner.delete(key, version=version)
             return True
 
-        self._again(_recognising(remove, gone), f"delete {key}")
+        self._again(recognising(remove, gone), f"delete {key}")
 
     def delete_all(self, objects: Iterable[ObjectInfo]) -> None:
         """See `Store.delete_all`."""
@@ -237,8 +237,11 @@ class RetryingStore:
         return self.get(found.key) == data
 
 
-def _recognising(write: Callable[[], T], ours: Callable[[], T | None]) -> Callable[[], T]:
-    """The write, for attempts one after the other: `ConditionFailed` after a failure gives what ``ours`` finds."""
+def recognising(write: Callable[[], T], ours: Callable[[], T | None]) -> Callable[[], T]:
+    """A conditional write that may be made again: `again` it, and it finds its own work after a lost answer.
+
+    `ConditionFailed` after a failure of an earlier attempt gives what ``ours`` finds; only if that is None is it raised.
+    """
     lost = False
 
     def call() -> T:
