@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app.fetch import Fetch, Outcome
 from pagebind.app.finalize import Finalize, Finalized
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pagebind.ports.dispatch import FetchTask, FinalizeTask
     from pagebind.wiring import Parts
 
-T = TypeVar("T")
-
 _STOCK_SECONDS = 1.5
-"""So long, at least, may it take to see and write down what a run has done that a signal broke off."""
+"""So long, at least, may it take to judge and write down what a run has done that a signal broke off."""
+
+_LEADS_TO_A_BOOK = (Action.FETCH, Action.BIND)
 
 _REFETCHES = 5
 """So often are damaged entries of one volume fetched anew in one run; more means that the store is bad."""
@@ -83,8 +83,8 @@ class Runner:
         parts: what it works with.
         lock: lets one run at a time work on the store.
         grace: seconds that pages under way have to end when the run ends early. With 0 nobody waits for them, and a
-            run that is broken off leaves no record. A signal ends a run within ``grace`` and two seconds, even where
-            the store does not answer any more.
+            run that is broken off leaves no record. After a signal nobody waits for the store longer than for them and
+            some moments.
     """
 
     def __init__(self, parts: Parts, lock: Callable[[], AbstractContextManager[None]], *, grace: float = 0.0) -> None:
@@ -108,7 +108,7 @@ class Runner:
         self._forbidden: set[str] = set()
         self._poll: Poll | None = None
         self._assessments: list[Assessment] = []
-        self._judged_at_the_end = True
+        self._outdated = False
         self._looked_at_all = False
         self._begun = parts.clock.monotonic()
 
@@ -128,7 +128,7 @@ class Runner:
         self.result.interrupted = True
         if not self._grace:
             self._parts.clock.cancel()
-            self._take_stock(_STOCK_SECONDS)
+            self._take_stock(_STOCK_SECONDS, None)
         return self._sum_up()
 
     def _run_alone(self, request: RunRequest, started: float) -> None:
@@ -149,7 +149,7 @@ class Runner:
         self._end_threads()
         if not isinstance(self.result.error, StoreError):
             self._collect_garbage()
-            self._record(started)
+            self._record(started, self._assessments)
 
     def _demand_a_store(self, volumes: int) -> None:
         """Refuse to begin anew in a store that held ``volumes`` volumes: most likely it is another one."""
@@ -168,9 +168,30 @@ class Runner:
             clock.cancel()
             deadline = clock.monotonic() + self._grace
             self._end_threads()
-            taken = self._take_stock(max(_STOCK_SECONDS, deadline - clock.monotonic()))
-            if taken:
-                _within(max(_STOCK_SECONDS, deadline - clock.monotonic()), lambda: self._record(started))
+            self._take_stock(max(_STOCK_SECONDS, deadline - clock.monotonic()), started)
+
+    def _take_stock(self, seconds: float, started: float | None) -> None:
+        """Judge all once more, and record it where ``started`` is given; go on without where the store takes longer.
+
+        The signal counts, whatever else is wrong. A thread that hangs in the store ends with the process.
+        """
+        judged: list[list[Assessment]] = []
+
+        def attempt() -> None:
+            assessments = self._assessments
+            with suppress(PagebindError):
+                if self._poll is not None:
+                    assessments = self._poll.assess()
+                    judged.append(assessments)
+            if started is not None:
+                with suppress(PagebindError):
+                    self._record(started, assessments)
+
+        thread = threading.Thread(target=attempt, name="pagebind-stock", daemon=True)
+        thread.start()
+        thread.join(seconds)
+        if judged:
+            self._assessments, self._outdated = judged[0], False
 
     def _end_threads(self) -> None:
         self._dispatch.stop()
@@ -193,13 +214,13 @@ class Runner:
     def _assess_what_was_done(self) -> None:
         if self._poll is not None:
             with suppress(PagebindError):
-                self._assessments = self._poll.assess()
+                self._assessments, self._outdated = self._poll.assess(), False
 
     def _rounds(self, poll: Poll, request: RunRequest) -> list[Assessment]:
         left = request.limit
         if request.volumes or not request.look:
             poll.recall(request.volumes)
-            self._assessments = self._steps(poll, left).assessments
+            self._steps(poll, left)
             if not request.look or all(a.verdict.state is State.BOUND for a in self._assessments):
                 return self._assessments
         while True:
@@ -223,6 +244,7 @@ class Runner:
         while True:
             done = poll.step(None if limit is None else limit - volumes)
             volumes += done.volumes
+            self._assessments, self._outdated = done.assessments, done.queued
             if not done.queued:
                 return done._replace(volumes=volumes)
             self._dispatch.drain()
@@ -276,19 +298,19 @@ class Runner:
             self._dispatch.fetch(again)
         self._dispatch.finalize(task._replace(attempt=task.attempt + 1), delay=0.0)
 
-    def _record(self, started: float) -> None:
+    def _record(self, started: float, assessments: list[Assessment]) -> None:
         record_run(
             self._parts.work,
             self._parts.clock,
             started=started,
-            assessments=self._assessments,
-            problems=self._problems(),
+            assessments=assessments,
+            problems=self._problems(assessments),
             error=self.result.error,
             complete=self._looked_at_all,
             interrupted=self.result.interrupted,
         )
 
-    def _problems(self) -> list[Problem]:
+    def _problems(self, assessments: list[Assessment]) -> list[Problem]:
         """Everything that a person should know of, each once: what ended the run, folders, pages, held volumes."""
         error = self.result.error
         unlisted = self._poll.survey.problems if self._poll else ()
@@ -296,7 +318,7 @@ class Runner:
             *([problem_of(error)] if error else ()),
             *(problem for problem in unlisted if not error or not problem.message.endswith(error.message)),
             *self._failures.values(),
-            *(a.verdict.problem for a in self._assessments if a.verdict.problem),
+            *(a.verdict.problem for a in assessments if a.verdict.problem),
         ]
         return list(dict.fromkeys(found))
 
@@ -305,10 +327,12 @@ class Runner:
         failed = {key.partition("/")[0]: problem for key, problem in self._failures.items()}
         for assessment in self._assessments:
             report = assessment.report()
+            if self._outdated and report.volume in self._bound and report.action in _LEADS_TO_A_BOOK:
+                report = report._replace(state=State.BOUND, action=Action.NONE, reason="bound in this run")
             if report.problem is None and report.state is State.FETCHING:
                 report = _with_failure(report, failed.get(report.volume))
             self._list_for(report).append(report)
-        result.problems = self._problems()
+        result.problems = self._problems(self._assessments)
         result.pages_reused = sum(max(0, pages - self._fetched[volume]) for volume, pages in self._bound.items())
         result.seconds = round(self._parts.clock.monotonic() - self._begun, 3)
         return result

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from pagebind.core.planner import Problem
     from pagebind.wiring import Parts
 
-_GRACE = 8.0
-"""Seconds that pages under way have to end after a signal: a container is killed ten seconds after it."""
+_GRACE = 7.0
+"""Seconds that pages under way have to end after a signal: a container is killed ten seconds after it, and what was
+done has to be written down too."""
 
 
 class Rounds:
