@@ -240,7 +240,7 @@ class RetryingStore:
 def recognising(write: Callable[[], T], ours: Callable[[], T | None]) -> Callable[[], T]:
     """A conditional write that may be made again: `again` it, and it finds its own work after a lost answer.
 
-    `ConditionFailed` after a failure of an earlier attempt gives what ``ours`` finds; only if that is None is it raised.
+    `ConditionFailed` after a failure of an earlier attempt gives what ``ours`` finds, if that is not None.
     """
     lost = False
 
