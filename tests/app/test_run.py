@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.memory_source import picture
 from tests.support.watched_store import Death, Died, WatchedStore
 
+from pagebind.adapters.dispatch.local import LocalDispatch
 from pagebind.core import keys
 from pagebind.errors import AccessDenied, PageCut, ServerUnreachable
+from pagebind.local import Runner, RunRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.app.world import World
 
 FOLDER = "/c/Series/Vol 1"
@@ -166,3 +172,51 @@ def test_whenever_a_run_dies_the_next_one_completes_it(filled: World, calls: int
     assert list(filled.pages_in(KEY).values()) == [file.data for file in filled.source.files.values()]
     assert len(filled.names(keys.DONE)) == 1
     assert filled.names(keys.STAGING) == []
+
+
+class Signalled(BaseException):
+    """As the command's signal handler raises it."""
+
+
+LOCAL_DRAIN = LocalDispatch.drain
+
+
+@pytest.fixture
+def patient() -> Iterator[threading.Event]:
+    """What whoever hangs in a store waits for; it comes at the end of the test."""
+    go_on = threading.Event()
+    yield go_on
+    go_on.set()
+
+
+@pytest.mark.parametrize("grace", [0.0, 0.02])
+@pytest.mark.parametrize("hangs", ["list", "put"])
+def test_a_signal_is_obeyed_while_the_store_hangs(
+    filled: World, monkeypatch: pytest.MonkeyPatch, patient: threading.Event, grace: float, hangs: str
+) -> None:
+    """A book is bound and a page is missing when the store answers no more."""
+    filled.policy = filled.policy._replace(settle=0.0)
+    filled.source.add("/c/Series/Vol 2/1.jpg", b"<html>")
+    store = filled.work = WatchedStore(filled.folders)
+
+    def hang(operation: str, key: str) -> None:
+        assert operation != hangs or patient.wait(10), f"somebody waits for {operation} {key}"
+
+    def drain(dispatch: LocalDispatch) -> None:
+        LOCAL_DRAIN(dispatch)
+        store.before = hang
+        raise Signalled
+
+    monkeypatch.setattr("pagebind.local._STOCK_SECONDS", 0.02 if hangs == "list" else 0.5)
+    monkeypatch.setattr(LocalDispatch, "drain", drain)
+    runner = Runner(filled.parts(), nullcontext, grace=grace)
+    with pytest.raises(Signalled):
+        runner.run(RunRequest())
+    result = runner.interrupted()
+
+    assert result.interrupted
+    assert [(volume.key, volume.state) for volume in result.bound] == [(KEY, "bound")]
+    assert [volume.path for volume in result.waiting] == ["/c/Series/Vol 2"]
+    assert result.pages_fetched == 3
+    assert [problem.code for problem in result.problems] == ["page_failed"]
+    assert filled.names(keys.RUNS) == []

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are another thing there")
 
 SOON = 6.0
-GRACE = 8.0
+GRACE = 7.0
 
 
 def documents(out: str) -> list[Any]:
