@@ -65,7 +65,11 @@ class Wire(HTTPAdapter):
         answer = self.before(request)
         if answer is None:
             answer = super().send(request, *words, **named)
-            self.after(request)
+            try:
+                self.after(request)
+            except BaseException:
+                answer.close()
+                raise
         return answer
 
     def answer(self, request: requests.PreparedRequest, status: int, body: bytes, **headers: str) -> requests.Response:
@@ -258,7 +262,7 @@ class TestNothingIsLeft:
                 if kind_of(request) == "delete":
                     return None
                 passed += 1
-                if passed == k + 1:
+                if passed > k:
                     raise error
                 return None
 
@@ -283,7 +287,7 @@ class TestParts:
         parts = entries(work, 70)
 
         def swap(request: requests.PreparedRequest) -> Answer:
-            if kind_of(request) == "compose":
+            if kind_of(request) == "compose" and "/00003.entry" in str(request.body):
                 wire.before = lambda _: None
                 work.put("staging/v/00003.entry", work.get("staging/v/00003.entry"))
             return None

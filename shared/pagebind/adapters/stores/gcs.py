@@ -27,7 +27,7 @@ from pagebind.adapters.stores import gcs_errors
 from pagebind.adapters.stores.gcs_compose import Composition, in_parallel, joined
 from pagebind.adapters.stores.gcs_errors import Call, in_plain_words, refusal
 from pagebind.adapters.stores.gcs_upload import Upload, decode_crc32c, pieces
-from pagebind.adapters.stores.retrying import again
+from pagebind.adapters.stores.retrying import again, recognising
 from pagebind.core.keys import is_key
 from pagebind.errors import (
     AccessDenied,
@@ -263,7 +263,9 @@ class GcsStore:
         source = work._blob(whole.key)
         match, source_match = _generation_to_match(key, condition), _exactly(whole.key, whole.version)
         token: str | None = None
-        while True:
+
+        def step() -> ObjectInfo | None:
+            nonlocal token
             with self._copying(key, condition):
                 token, _, _ = blob.rewrite(
                     source,
@@ -273,8 +275,19 @@ class GcsStore:
                     timeout=_TIMEOUT,
                     retry=None,
                 )
-            if token is None:
-                return _described(key, blob)
+            return _described(key, blob) if token is None else None
+
+        own = partial(self._own, key, whole.size, whole.crc32c, metadata)
+        while (done := again(recognising(step, own), f"publish {key}")) is None:
+            pass
+        return done
+
+    def _own(self, key: str, size: int, crc32c: int, metadata: Mapping[str, str] | None) -> ObjectInfo | None:
+        """What stands there, if it is what was to be written: then a request did that whose answer was lost."""
+        found = self.head(key)
+        wanted = (size, crc32c, dict(metadata or {}))
+        alike = found is not None and (found.size, found.crc32c, dict(found.metadata or {})) == wanted
+        return found if alike else None
 
     # -- reading
 

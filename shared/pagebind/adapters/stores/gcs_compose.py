@@ -9,11 +9,13 @@ from __future__ import annotations
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from itertools import count, groupby
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 
 import google_crc32c
 
+from pagebind.adapters.stores.retrying import again, recognising
 from pagebind.core import compose_plan
 from pagebind.core import crc32c as crc32c_math
 from pagebind.errors import ConditionFailed, KeyMissing, PartDamaged, StoreError, StoreUnavailable
@@ -113,21 +115,36 @@ class Composition:
         """Put the parts that are bytes into work."""
         for number, part in enumerate(self._parts):
             if isinstance(part, bytes):
-                info = self._work.put(self._new_key(), part, condition=ABSENT)
-                nodes[number] = nodes[number]._replace(key=info.key, version=info.version)
+                wanted = nodes[number]._replace(key=self._new_key())
+                made = self._make(wanted, partial(self._work.put, wanted.key, part, condition=ABSENT))
+                nodes[number] = wanted._replace(version=made.version)
 
     def _compose(self, sources: list[StoredPart]) -> StoredPart:
         """One call: its sources as one object, as large and with the CRC-32C that follow from theirs."""
         size = sum(source.size for source in sources)
         crc32c = crc32c_math.combine_all((source.crc32c, source.size) for source in sources)
+        wanted = StoredPart(self._new_key(), "", size, crc32c)
         try:
-            made = self._work.compose(self._new_key(), sources)
+            made = self._make(wanted, partial(self._work.compose, wanted.key, sources))
         except (KeyMissing, ConditionFailed) as error:
             self._demand_sound(sources)
             raise _disturbed(self._target) from error
         if (made.size, made.crc32c) != (size, crc32c):
             raise self._damaged(sources)
-        return StoredPart(made.key, made.version, size, crc32c)
+        return wanted._replace(version=made.version)
+
+    def _make(self, wanted: StoredPart, write: Callable[[], ObjectInfo]) -> ObjectInfo:
+        """Write one temporary, by as many requests as it takes; so no other has to be written again for it.
+
+        The name is nobody else's: what stands there already was made by a request whose answer was lost.
+        """
+
+        def own() -> ObjectInfo | None:
+            standing = self._work.head(wanted.key)
+            alike = standing is not None and (standing.size, standing.crc32c) == (wanted.size, wanted.crc32c)
+            return standing if alike else None
+
+        return again(recognising(write, own), f"write {wanted.key}")
 
     def _damaged(self, suspects: Iterable[StoredPart]) -> PartDamaged:
         """The error that names the whole; raises the one that names a part if a suspect is one that is damaged."""
@@ -153,7 +170,7 @@ class Composition:
 
     def _remove(self, key: str) -> None:
         with suppress(StoreError):  # what cannot be removed now is cleared with the parts
-            self._work.delete(key)
+            again(partial(self._work.delete, key), f"delete {key}")
 
 
 def joined(parts: Iterable[Part]) -> list[Part]:
