@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from tests.cli.command import Answer, Home, call
+from tests.cli.command import Answer, Home, call, end, until
 
 from pagebind import wiring
 from pagebind.config import parse
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from pagebind.demo.store_calls import Call
     from pagebind.demo.store_proxy import StoreProxy
     from pagebind.ports.store import Store
+
+SOON = 5.0
 
 
 class Place(NamedTuple):
@@ -141,3 +147,32 @@ def test_doctor_names_each_right_that_is_missing(
         assert "s3:PutObject" in fixes
         assert "s3:DeleteObject" in fixes
         assert "s3:ListBucket " not in f"{fixes} "
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are another thing there")
+@pytest.mark.parametrize(("operation", "folder"), [("ListObjectsV2", ""), ("GetObject", "/staging/")])
+def test_a_signal_ends_a_run_soon_while_the_store_hangs(
+    home: Home, s3: Place, s3_proxy: StoreProxy, operation: str, folder: str
+) -> None:
+    """Of the parts of a book, pools of threads wait for an answer that does not come."""
+    s3.configure(home)
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hang(call: Call) -> None:
+        if call.operation == operation and folder in call.key:
+            asked.set()
+            go_on.wait(60)
+
+    s3_proxy.on_call = hang
+    try:
+        process = home.spawn("run", "--json")
+        until(asked.is_set)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        answer = end(process)
+        assert time.monotonic() - begun < SOON
+    finally:
+        go_on.set()
+    assert answer.status == 143
+    assert answer.err == ""
+    assert answer.document["bound"] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import os
 import sys
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -95,8 +96,10 @@ def entry() -> NoReturn:
         status = session.WRONG_USE
     except click.ClickException as error:
         status = _wrong_use(error)
-    except (session.Interrupted, KeyboardInterrupt, click.exceptions.Abort) as error:
-        status = error.status if isinstance(error, session.Interrupted) else 130
+    except session.Interrupted as error:
+        _leave_at_once(error.status)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        status = 130
     except BrokenPipeError:
         sys.stderr.close()
         status = session.FAILED
@@ -105,6 +108,14 @@ def entry() -> NoReturn:
             raise
         status = _end_of_output(error)
     sys.exit(status or 0)
+
+
+def _leave_at_once(status: int) -> NoReturn:
+    """End without Python's own end, which waits for the threads of pools, however long a store does not answer them."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 def _end_of_output(error: OSError) -> int:
