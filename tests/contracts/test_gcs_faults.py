@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from tests.contracts.store_suite import keys
+from tests.contracts.store_suite import crc32c, keys
 from tests.contracts.test_gcs_only import (  # noqa: F401
     bind,
     bucket,
@@ -22,7 +22,9 @@ from tests.contracts.test_gcs_only import (  # noqa: F401
     work,
 )
 
+from pagebind.adapters.stores.gcs_upload import PIECE
 from pagebind.errors import ConditionFailed, StoreUnavailable
+from pagebind.ports.store import ABSENT
 
 if TYPE_CHECKING:
     from tests.contracts.test_gcs_only import Wire
@@ -101,3 +103,32 @@ class TestAssemble:
             bind(library, parts)
         assert library.get("books/b.cbz") == b"another"
         assert len(keys(work)) == 2
+
+
+class TestStream:
+    @pytest.mark.parametrize("how", HOWS)
+    @pytest.mark.parametrize("size", [1, PIECE, PIECE + 1, 2 * PIECE + 300_000])
+    def test_is_written_though_each_request_fails_once(self, work: GcsStore, wire: Wire, how: str, size: int) -> None:
+        data = bytes(range(251)) * (size // 251 + 1)
+        data = data[:size]
+        Once(wire, how, "multipart", "resumable", "piece")
+
+        made = work.put_stream("o", iter([data]), condition=ABSENT, metadata={"n": "1"})
+
+        assert (made.size, made.crc32c) == (size, crc32c(data))
+        assert made == work.head("o")
+        assert work.get("o") == data
+
+    def test_pieces_that_have_come_are_not_sent_again(self, work: GcsStore, wire: Wire) -> None:
+        Once(wire, "answer lost", "piece")
+        work.put_stream("o", iter([bytes(2 * PIECE + 1)]))
+        sent = [len(body) for body, kind in zip(wire.bodies, wire.seen, strict=True) if kind == "piece" and body]
+        assert sent == [PIECE, PIECE, 1]
+
+    def test_what_stands_there_already_stays(self, work: GcsStore, wire: Wire) -> None:
+        work.put("o", b"another")
+        Once(wire, "request lost", "multipart", "piece")
+        for size in (1, PIECE + 1):
+            with pytest.raises(ConditionFailed):
+                work.put_stream("o", iter([bytes(size)]), condition=ABSENT)
+        assert work.get("o") == b"another"

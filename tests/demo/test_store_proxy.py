@@ -187,6 +187,23 @@ def _ask(proxy: StoreProxy, method: str, path: str, body: bytes = b"") -> tuple[
         answer = connection.getresponse()
         return answer.status, answer.read()
 
+    def test_what_has_come_of_an_upload(self, bucket: Any) -> None:
+        quarter = 256 * 1024
+        url = bucket.blob("o").create_resumable_upload_session(if_generation_match=0)
+
+        def send(span: str, data: bytes = b"") -> tuple[int, str | None]:
+            answer = bucket.client._http.put(url, data=data, headers={"Content-Range": f"bytes {span}"})
+            return answer.status_code, answer.headers.get("Range")
+
+        assert send("*/*") == (308, None)
+        assert send(f"0-{quarter - 1}/*", bytes(quarter)) == (308, f"bytes=0-{quarter - 1}")
+        assert send("*/*") == send(f"*/{quarter + 1}") == (308, f"bytes=0-{quarter - 1}")
+        assert send(f"0-{quarter - 1}/*", bytes(quarter))[0] == 503
+        assert not bucket.blob("o").exists()
+        assert send(f"{quarter}-{quarter}/{quarter + 1}", b"1")[0] == 200
+        assert send(f"*/{quarter + 1}")[0] == send("*/*")[0] == 200
+        assert bucket.blob("o").download_as_bytes() == bytes(quarter) + b"1"
+
 
 class TestGcsCounts:
     def test_every_operation(self, bucket: Any, gcs_proxy: StoreProxy) -> None:

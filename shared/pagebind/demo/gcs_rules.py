@@ -1,7 +1,8 @@
 """What Google Cloud Storage enforces and fake-gcs-server does not.
 
 Preconditions (of uploads it checks only those in one multipart request), generations of sources and of what is deleted,
-missing sources of a compose, ``fields``, and links that lead past whoever stands in front of it.
+missing sources of a compose, ``fields``, and links that lead past whoever stands in front of it. Of a resumable upload
+it takes the question what has come for the end, and repeated bytes for further ones; of one that is done it says 404.
 """
 
 from __future__ import annotations
@@ -10,19 +11,21 @@ import io
 import json
 import re
 import threading
+from dataclasses import dataclass
 from email import message_from_bytes, message_from_string
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
 
-from pagebind.demo.store_calls import Request
+from pagebind.demo.store_calls import Answer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pagebind.demo.store_calls import Answer, Call
+    from pagebind.demo.store_calls import Call
 
 _BATCH_LIMIT = 100
+_JSON = (("Content-Type", "application/json; charset=UTF-8"),)
 _CHANGES = frozenset({"insert", "insert.chunk", "compose", "rewrite", "copy", "delete", "patch", "update"})
 
 
@@ -57,7 +60,7 @@ class GcsRules:
     def __init__(self, generation_of: Callable[[str, str], int]) -> None:
         self._generation_of = generation_of
         self._lock = threading.Lock()
-        self._uploads: dict[str, tuple[str, str, str]] = {}
+        self._uploads: dict[str, _Upload] = {}
 
     def answer(self, request: Request, call: Call, forward: Callable[[], Answer]) -> Answer | Refusal:
         """The server's answer, or why it was not asked."""
@@ -65,6 +68,8 @@ class GcsRules:
         if call.operation.removeprefix("objects.") not in _CHANGES and "ifGenerationMatch" not in query:
             return forward()
         with self._lock:
+            if call.operation == "objects.insert.chunk" and (upload := self._uploads.get(query.get("upload_id", ""))):
+                return self._of_chunk(request, upload, forward)
             refusal = self._refusal(request, call, query)
             if refusal:
                 return refusal
@@ -73,8 +78,6 @@ class GcsRules:
             return answer
 
     def _refusal(self, request: Request, call: Call, query: dict[str, str]) -> Refusal | None:
-        if call.operation == "objects.insert.chunk":
-            return self._of_last_chunk(request, query.get("upload_id", ""))
         sources = {"objects.compose": self._of_compose, "objects.rewrite": self._of_copy, "objects.copy": self._of_copy}
         check = sources.get(call.operation)
         return (check(request, query) if check else None) or self._of_target(call, query)
@@ -107,20 +110,58 @@ class GcsRules:
             return _missing(bucket, name)
         return None if query.get("ifSourceGenerationMatch", current) == current else _NOT_MET
 
-    def _of_last_chunk(self, request: Request, upload: str) -> Refusal | None:
-        """The condition that a resumable upload began with has to hold when it ends."""
-        if upload not in self._uploads or re.search(r"/\*$", request.header("Content-Range")):
-            return None
-        bucket, name, wanted = self._uploads[upload]
-        return None if wanted == str(self._generation_of(bucket, name)) else _NOT_MET
+    def _of_chunk(self, request: Request, upload: _Upload, forward: Callable[[], Answer]) -> Answer | Refusal:
+        """A piece of a resumable upload, or the question how much of it has come.
+
+        What is there already must not be sent again: the real store ignores it, fake-gcs-server would append it.
+        """
+        begin, total = _range(request)
+        if upload.made is not None:
+            return Answer(HTTPStatus.OK, _JSON, io.BytesIO(upload.made), len(upload.made))
+        if begin is None and total != upload.held:
+            return upload.status()
+        if begin is not None and begin != upload.held:
+            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "backendError", f"Bytes from {upload.held} on are wanted.")
+        if total is not None and upload.wanted not in {None, str(self._generation_of(upload.bucket, upload.name))}:
+            return _NOT_MET
+        answer = forward()
+        if answer.status == HTTPStatus.PERMANENT_REDIRECT:
+            upload.held += request.length
+        elif answer.status == HTTPStatus.OK:
+            upload.made = answer.body.read()
+            return Answer(answer.status, answer.headers, io.BytesIO(upload.made), len(upload.made))
+        return answer
 
     def _note_upload(self, query: dict[str, str], call: Call, answer: Answer) -> None:
-        """Remember the condition of a resumable upload that has just begun."""
-        if query.get("uploadType") != "resumable" or "ifGenerationMatch" not in query or "upload_id" in query:
+        """Remember a resumable upload that has just begun."""
+        if query.get("uploadType") != "resumable" or "upload_id" in query:
             return
         location = next((value for name, value in answer.headers if name.lower() == "location"), "")
         for upload in parse_qs(urlsplit(location).query).get("upload_id", []):
-            self._uploads[upload] = (call.bucket, call.key, query["ifGenerationMatch"])
+            self._uploads[upload] = _Upload(call.bucket, call.key, query.get("ifGenerationMatch"))
+
+
+@dataclass(slots=True)
+class _Upload:
+    """A resumable upload: how many bytes are held, and, once it is done, the resource that it made."""
+
+    bucket: str
+    name: str
+    wanted: str | None
+    held: int = 0
+    made: bytes | None = None
+
+    def status(self) -> Answer:
+        """What has come of it."""
+        held = (("Range", f"bytes=0-{self.held - 1}"),) if self.held else ()
+        return Answer(HTTPStatus.PERMANENT_REDIRECT, held, io.BytesIO(), 0)
+
+
+def _range(request: Request) -> tuple[int | None, int | None]:
+    """Where the bytes of a piece begin, and how many there are to be in all, as far as it says."""
+    found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)", request.header("Content-Range"))
+    begin, total = found.groups() if found else (None, None)
+    return (int(begin) if begin else None, int(total) if total else None)
 
 
 def _missing(bucket: str, name: str) -> Refusal:

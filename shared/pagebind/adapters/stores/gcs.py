@@ -114,13 +114,19 @@ class GcsStore:
         condition: Condition | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> ObjectInfo:
-        """See `Store.put_stream`. More than one piece goes up by a resumable upload, a request each."""
+        """See `Store.put_stream`. More than one piece goes up by a resumable upload, a request each.
+
+        Each request is repeated here: nobody else has the bytes.
+        """
         upload: Upload | None = None
         for piece, last in pieces(chunks):
             if upload is None and last:
-                return self._put(key, piece, condition, metadata, _BINARY)
+                put = partial(self._put, key, piece, condition, metadata, _BINARY)
+                own = partial(self._own, key, len(piece), google_crc32c.value(piece), metadata)
+                return again(recognising(put, own), f"put {key}")
             if upload is None:
-                upload = self._begin(key, condition, metadata, _BINARY)
+                begin = partial(self._begin, key, condition, metadata, _BINARY)
+                upload = again(begin, f"begin the upload of {key}")
             with self._writing(key, condition):
                 made = upload.send(piece, last=last)
         return _listed(key, made, metadata=True)
