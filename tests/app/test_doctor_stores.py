@@ -10,13 +10,14 @@ from tests.support.faulty_store import Fault, FaultyStore
 from pagebind.adapters.stores.folder import FolderStore
 from pagebind.app.doctor_stores import Check, check_stores
 from pagebind.core.keys import BOOK_RECORDS
-from pagebind.errors import AccessDenied, StoreUnavailable
+from pagebind.errors import AccessDenied, ConfigError, KeyRefused, StoreUnavailable
 from pagebind.ports.store import Version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from pagebind.errors import StoreError
     from pagebind.ports.store import Condition, ObjectInfo
 
 
@@ -29,8 +30,8 @@ class Pair:
         self.work = FaultyStore(inner)
         self.library = FaultyStore(FolderStore(root / "books", work=inner))
 
-    def checks(self) -> list[Check]:
-        return list(check_stores(self.work, self.library))
+    def checks(self, *, one_server: bool = True) -> list[Check]:
+        return list(check_stores(self.work, self.library, one_server=one_server))
 
     def files(self) -> list[str]:
         """What the stores hold, apart from the versions that a library folder has used up, which it never forgets."""
@@ -112,11 +113,10 @@ def test_a_right_that_is_missing_is_named_once_and_the_rest_is_tried(
 
 
 def test_several_rights_that_are_missing_have_a_line_each(pair: Pair) -> None:
-    missing = {"put": "create", "head": "get", "list": "list", "delete": "delete"}
+    missing = {"put": "create", "head": "get", "delete": "delete"}
     pair.work.choose = lambda operation, _: denied(missing[operation]) if operation in missing else None
     assert told(pair.checks()) == [
         ("store", "grant create"),
-        ("store", "grant list"),
         ("store", "grant get"),
         ("store", "grant delete"),
     ]
@@ -147,18 +147,63 @@ def test_what_cannot_be_removed_is_named(pair: Pair) -> None:
     assert ("store", "grant delete") in told(checks)
 
 
-def test_a_store_out_of_reach_is_asked_once_and_told_once(pair: Pair) -> None:
+NO_ANSWER = StoreUnavailable("no answer", fix="check the network")
+NO_BUCKET = AccessDenied("there is no bucket b", fix="make the bucket b")
+NO_STORE = KeyRefused("it answers, but not as a store does", fix="correct the address")  # an error that does not pass
+
+
+@pytest.mark.parametrize("error", [NO_ANSWER, NO_BUCKET, NO_STORE])
+@pytest.mark.parametrize("name", ["store", "library"])
+def test_a_store_that_cannot_be_listed_is_asked_once_told_once_and_not_written_to(
+    pair: Pair, error: StoreError, name: str
+) -> None:
     asked: list[str] = []
 
-    def gone(operation: str, key: str) -> Fault:
+    def gone(operation: str, _: str) -> Fault:
         asked.append(operation)
-        return Fault(error=StoreUnavailable("no answer", fix="check the network"))
+        return Fault(error=error)
 
-    pair.library.choose = gone
-    assert told(pair.checks()) == [("library", "check the network")]
-    assert asked == ["assemble", "delete"]
-    pair.library.choose = lambda *_: None
+    store = pair.work if name == "store" else pair.library
+    store.choose = gone
+    checks = pair.checks(one_server=False)
+    assert (name, error.fix) in told(checks)
+    assert len([check for check in checks if check.name == name]) == 1
+    assert asked == ["list"]
+    store.choose = lambda *_: None
     assert pair.files() == []
+
+
+@pytest.mark.parametrize(("operation", "error"), [("list", NO_ANSWER), ("list", NO_STORE), ("assemble", NO_ANSWER)])
+def test_a_server_that_does_not_answer_is_not_asked_for_the_library_too(
+    pair: Pair, operation: str, error: StoreError
+) -> None:
+    asked: list[str] = []
+    pair.library.choose = lambda called, _: asked.append(called)
+    pair.work.choose = lambda called, _: Fault(error=error) if called == operation else None
+    checks = pair.checks()
+    assert told(checks) == [("store", error.fix)]
+    assert checks[0].detail.endswith(f"{error.message}; the library, which is kept there too, was not tried")
+    assert asked == []
+    pair.checks(one_server=False)
+    assert asked
+
+
+def test_what_is_to_be_done_for_both_is_told_once(pair: Pair) -> None:
+    refused = AccessDenied("the credentials are refused", fix="check the access key")
+    pair.work.choose = pair.library.choose = lambda *_: Fault(error=refused)
+    assert told(pair.checks()) == [("store", "check the access key")]
+    assert [check.name for check in pair.checks()] == ["store"]
+    pair.work.choose = lambda operation, _: denied("delete in work") if operation == "delete" else None
+    pair.library.choose = lambda operation, _: denied("delete in work") if operation == "assemble" else None
+    assert told(pair.checks()).count(("store", "grant delete in work")) == 1
+    assert ("library", "grant delete in work") not in told(pair.checks())
+    pair.work.choose = pair.library.choose = lambda *_: None
+    assert "ok" in [check.status for check in pair.checks()]
+
+
+def test_whatever_of_ours_a_store_raises_is_a_line(pair: Pair) -> None:
+    pair.work.choose = lambda *_: Fault(error=ConfigError("no credentials", fix="log in"))  # type: ignore[arg-type]
+    assert ("store", "log in") in told(pair.checks())
 
 
 def test_a_write_whose_answer_was_lost_is_removed(pair: Pair) -> None:

@@ -19,9 +19,14 @@ _LISTINGS_FOR_A_PAGE = 6
 """So many folders are looked into, at most, to find a page whose link can be tried."""
 
 
-def doctor(source: Source, work: Store, library: Store, watches: Sequence[Watch]) -> Iterator[Check]:
-    """Check the stores, then the server; after refused credentials the server is left in peace."""
-    yield from check_stores(work, library)
+def doctor(
+    source: Source, work: Store, library: Store, watches: Sequence[Watch], *, one_server: bool
+) -> Iterator[Check]:
+    """Check the stores, then the server; after refused credentials the server is left in peace.
+
+    ``one_server``: both stores are kept by the same one.
+    """
+    yield from check_stores(work, library, one_server=one_server)
     try:
         server = source.server()
         yield Check("server", "ok", f"{server.kind} {server.version}")

@@ -7,13 +7,12 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from pagebind.errors import ConditionFailed, StoreError
+from pagebind.errors import AccessDenied, ConditionFailed, PagebindError, StoreError
 from pagebind.ports.store import ABSENT, StoredPart, Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from pagebind.errors import PagebindError
     from pagebind.ports.store import Condition, ObjectInfo, Part, Store
 
 _PREFIX = "pagebind-doctor-"
@@ -35,20 +34,31 @@ class Check(NamedTuple):
     error: PagebindError | None = None
 
 
-def check_stores(work: Store, library: Store) -> Iterator[Check]:
-    """One line for each store that has all it needs; else one for each right that is missing and for what it lacks."""
+def check_stores(work: Store, library: Store, *, one_server: bool) -> Iterator[Check]:
+    """One line for each store that has all it needs; else one for each right that is missing and for what it lacks.
+
+    ``one_server``: both are kept by the same one. Then what is missing is told once for both, and where the server does
+    not answer for work, it is not asked for the library.
+    """
     nonce = uuid.uuid4().hex[:12]
-    trials = (
-        _WorkTrial("store", work, f"{_PREFIX}{nonce}/"),
-        _LibraryTrial("library", library, f"{_PREFIX}{nonce}", work, f"{_PREFIX}{nonce}/"),
-    )
-    for trial in trials:
-        yield from trial.checks()
     told: set[str] = set()
+    first = _WorkTrial("store", work, f"{_PREFIX}{nonce}/", told)
+    trials: list[_Trial] = [first]
+    checks = first.checks()
+    if one_server and first.silent:
+        yield checks[0]._replace(detail=f"{checks[0].detail}; the library, which is kept there too, was not tried")
+        yield from checks[1:]
+    else:
+        yield from checks
+        told = told if one_server else set()
+        second = _LibraryTrial("library", library, f"{_PREFIX}{nonce}", told, first)
+        trials.append(second)
+        yield from second.checks()
+    lacking: set[str] = set()
     for trial in trials:
         for check in trial.lacking():
-            if check.detail not in told:
-                told.add(check.detail)
+            if check.detail not in lacking:
+                lacking.add(check.detail)
                 yield check
 
 
@@ -59,43 +69,62 @@ class _Untrue(Exception):
 class _Trial:
     """One store. Where a right is missing the others are tried all the same; where it is out of reach, nothing more.
 
+    It is listed first, as a run does, and nothing is written where that fails: there are stores that make a bucket
+    of any name that something is written to, and without credentials every other right would be missing, too.
+
     Args:
         name: of the lines.
         store: what is tried.
         prefix: begins the keys of all that is written.
+        told: what to do about what was found before, which is not told again.
+
+    Attributes:
+        out_of_reach: it cannot be listed, or does not answer.
+        silent: its server gives no usable answer.
     """
 
     _metadata: Mapping[str, str] = _METADATA
 
-    def __init__(self, name: str, store: Store, prefix: str) -> None:
+    def __init__(self, name: str, store: Store, prefix: str, told: set[str]) -> None:
         self._name = name
-        self._store = store
-        self._prefix = prefix
+        self.store = store
+        self.prefix = prefix
         self._key = prefix
         self._standing: ObjectInfo | None = None
         self._former: str | None = None
         self._expected = b""
         self._written: dict[str, Store] = {}
         self._found: list[Check] = []
-        self._fixes: set[str] = set()
+        self._told = told
         self._surely: set[str] = set()
-        self._out_of_reach = False
+        self._error: PagebindError | None = None
+        self.out_of_reach = False
+        self.silent = False
 
     def checks(self) -> list[Check]:
         """Try everything, and remove what was written."""
+        self._look_first()
         try:
             for what, step in self._steps():
                 self._try(what, step)
         finally:
             self._clean()
-        return self._found or [Check(self._name, "ok", "can be written, replaced, listed, read and cleaned")]
+        if self._error or self._found:
+            return self._found
+        return [Check(self._name, "ok", "can be written, replaced, listed, read and cleaned")]
 
     def lacking(self) -> Iterator[Check]:
         """What the store does without."""
-        if not self._out_of_reach:
-            with suppress(StoreError):  # whatever is wrong has been told
-                for line in self._store.lacks():
+        if not self.out_of_reach:
+            with suppress(PagebindError):  # whatever is wrong has been told
+                for line in self.store.lacks():
                     yield Check(self._name, "warn", line, _MADE_UP_FOR)
+
+    def _look_first(self) -> None:
+        self._try("listed", lambda: next(iter(self.store.list(self.prefix)), None))
+        if self._error is not None:
+            self.out_of_reach = True
+            self.silent = not isinstance(self._error, AccessDenied)
 
     def _steps(self) -> list[tuple[str, Callable[[], None]]]:
         return [
@@ -105,7 +134,7 @@ class _Trial:
             ("replaced", self._refuse_to_replace_another),
             ("listed", self._list),
             ("read", self._read),
-            ("cleaned of unfinished writes", lambda: self._store.abandon(self._key)),
+            ("cleaned of unfinished writes", lambda: self.store.abandon(self._key)),
             ("cleaned", self._delete),
         ]
 
@@ -117,19 +146,21 @@ class _Trial:
         """What `_write` makes of ``data``."""
         return data
 
-    def _try(self, what: str, step: Callable[[], None]) -> None:
-        if self._out_of_reach:
+    def _try(self, what: str, step: Callable[[], object]) -> None:
+        if self.out_of_reach:
             return
         try:
             step()
         except _Untrue as untrue:
             self._found.append(Check(self._name, "fail", str(untrue), _ELSEWHERE))
-        except StoreError as error:
-            self._out_of_reach = error.retryable
-            fix = error.fix or _LASTING
-            if fix not in self._fixes:  # the same right was missed before, or the same thing is in the way
-                self._fixes.add(fix)
-                self._found.append(Check(self._name, "fail", f"cannot be {what}: {error.message}", fix, error))
+        except PagebindError as error:
+            self._error = error
+            self.out_of_reach = self.silent = error.retryable
+            what_to_do = error.fix or error.message
+            if what_to_do not in self._told:  # the same right was missed before, or the same thing is in the way
+                self._told.add(what_to_do)
+                detail = f"cannot be {what}: {error.message}"
+                self._found.append(Check(self._name, "fail", detail, error.fix or _LASTING, error))
 
     def _writing(self, key: str, store: Store, write: Callable[[], ObjectInfo]) -> ObjectInfo:
         """Write, and remember that it has to be removed: also where a signal comes or only the answer is lost."""
@@ -145,7 +176,7 @@ class _Trial:
         return info
 
     def _put(self, data: bytes, condition: Condition) -> None:
-        info = self._writing(self._key, self._store, lambda: self._write(data, condition))
+        info = self._writing(self._key, self.store, lambda: self._write(data, condition))
         self._former = self._standing.version if self._standing else None
         self._standing, self._expected = info, self._content(data)
 
@@ -169,31 +200,31 @@ class _Trial:
                 raise _Untrue("a write that must replace one version has replaced another one")
 
     def _list(self) -> None:
-        listed = [info.key for info in self._store.list(self._prefix)]
+        listed = [info.key for info in self.store.list(self.prefix)]
         if self._standing and self._key not in listed:
             raise _Untrue("what was written is not listed")
 
     def _read(self) -> None:
         if self._standing is None:
-            self._store.head(self._key)  # which tells whether it would be allowed
+            self.store.head(self._key)  # which tells whether it would be allowed
             return
         start, length = 2, 5
-        read = b"".join(self._store.stream(self._key, start=start, length=length))
-        described = self._store.head(self._key)
+        read = b"".join(self.store.stream(self._key, start=start, length=length))
+        described = self.store.head(self._key)
         metadata = (described and described.metadata) or {}
         if read != self._expected[start : start + length] or not self._metadata.items() <= metadata.items():
             raise _Untrue("what was written does not come back")
 
     def _delete(self) -> None:
-        self._store.delete(self._key, version=self._standing.version if self._standing else None)
+        self.store.delete(self._key, version=self._standing.version if self._standing else None)
         self._written.pop(self._key, None)
 
     def _clean(self) -> None:
         """Remove what still stands, and say what cannot be removed."""
-        if self._written and not self._out_of_reach:
+        if self._written and not self.out_of_reach:
             with suppress(StoreError):
-                standing = [info.key for info in self._store.list(self._prefix)]
-                self._written |= dict.fromkeys(standing, self._store)
+                standing = [info.key for info in self.store.list(self.prefix)]
+                self._written |= dict.fromkeys(standing, self.store)
                 self._surely |= {*standing}
         left: list[str] = []
         error: StoreError | None = None
@@ -214,8 +245,8 @@ class _Trial:
 class _WorkTrial(_Trial):
     """The store of what is on the way: single objects, and one that is put together from stored ones."""
 
-    def __init__(self, name: str, store: Store, prefix: str) -> None:
-        super().__init__(name, store, prefix)
+    def __init__(self, name: str, store: Store, prefix: str, told: set[str]) -> None:
+        super().__init__(name, store, prefix, told)
         self._key = f"{prefix}probe"
 
     def _steps(self) -> list[tuple[str, Callable[[], None]]]:
@@ -223,14 +254,14 @@ class _WorkTrial(_Trial):
         return [*steps, ("used to put a book together", self._assemble), cleaning]
 
     def _write(self, data: bytes, condition: Condition) -> ObjectInfo:
-        return self._store.put(self._key, data, condition=condition, metadata=self._metadata)
+        return self.store.put(self._key, data, condition=condition, metadata=self._metadata)
 
     def _assemble(self) -> None:
         if self._standing is None:
             return
-        key, part = f"{self._prefix}whole", _part(self._standing, self._expected)
-        self._writing(key, self._store, lambda: _assemble(self._store, key, [_HEAD, part], _HEAD + self._expected))
-        if self._store.get(key) != _HEAD + self._expected:
+        key, part = f"{self.prefix}whole", _part(self._standing, self._expected)
+        self._writing(key, self.store, lambda: _assemble(self.store, key, [_HEAD, part], _HEAD + self._expected))
+        if self.store.get(key) != _HEAD + self._expected:
             raise _Untrue("what was put together is not what it was put together from")
 
 
@@ -242,10 +273,9 @@ class _LibraryTrial(_Trial):
 
     _metadata: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, name: str, store: Store, prefix: str, work: Store, work_prefix: str) -> None:
-        super().__init__(name, store, prefix)
+    def __init__(self, name: str, store: Store, prefix: str, told: set[str], work: _WorkTrial) -> None:
+        super().__init__(name, store, prefix, told)
         self._work = work
-        self._part_key = f"{work_prefix}part"
         self._part: StoredPart | None = None
 
     def _steps(self) -> list[tuple[str, Callable[[], None]]]:
@@ -253,16 +283,18 @@ class _LibraryTrial(_Trial):
 
     def _stage(self) -> None:
         """Have a part to publish; where work does not let us, which was told, go on without."""
+        if self._work.out_of_reach:
+            return
+        work, key = self._work.store, f"{self._work.prefix}part"
         with suppress(StoreError):
-            put = self._writing(self._part_key, self._work, lambda: self._work.put(self._part_key, _TAIL))
-            self._part = _part(put, _TAIL)
+            self._part = _part(self._writing(key, work, lambda: work.put(key, _TAIL)), _TAIL)
 
     def _content(self, data: bytes) -> bytes:
         return data + _TAIL if self._part else data
 
     def _write(self, data: bytes, condition: Condition) -> ObjectInfo:
         parts: list[Part] = [data, self._part] if self._part else [data]
-        return _assemble(self._store, self._key, parts, self._content(data), condition)
+        return _assemble(self.store, self._key, parts, self._content(data), condition)
 
 
 def _part(info: ObjectInfo, content: bytes) -> StoredPart:

@@ -33,9 +33,10 @@ def doctor(session: Session) -> int:
     from pagebind.app.doctor import doctor as examine
 
     parts = wiring.build(session.settings(), os.environ)
+    one_server = parts.settings.store.kind != "file"  # folders may lie on two disks
     checks = []
     with closing(parts.source):
-        for check in examine(parts.source, parts.work, parts.library, parts.watches):
+        for check in examine(parts.source, parts.work, parts.library, parts.watches, one_server=one_server):
             checks.append(check)
             _show(session, check)
     failed = [check for check in checks if check.status == "fail"]
