@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import io
+import socket
+import ssl
 import tracemalloc
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +18,7 @@ import google_crc32c
 import pytest
 import stamina
 from botocore.awsrequest import AWSResponse
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError, SSLError
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.contracts.store_suite import crc32c, keys, parts_of
@@ -24,6 +26,7 @@ from tests.contracts.test_s3_store import s3_client, s3_connect, s3_prefix  # no
 from tests.support.servers import s3_server  # noqa: F401
 
 from pagebind.adapters.stores import s3_metadata
+from pagebind.adapters.stores.no_answer import NotTheStore
 from pagebind.adapters.stores.s3 import S3Store, connect
 from pagebind.adapters.stores.s3_bucket import Content
 from pagebind.adapters.stores.s3_claims import CLAIMS, LIFETIME, Claims
@@ -84,8 +87,11 @@ class Wire:
 
 def refusal(request: Any, status: int, code: str) -> AWSResponse:
     """What a store answers to what it does not do."""
-    raw = _Raw(f"<Error><Code>{code}</Code><Message>No.</Message></Error>".encode())
-    return AWSResponse(request.url, status, {"content-type": "application/xml"}, raw)
+    return answering(request, status, f"<Error><Code>{code}</Code><Message>No.</Message></Error>".encode())
+
+
+def answering(request: Any, status: int, body: bytes, **headers: str) -> AWSResponse:
+    return AWSResponse(request.url, status, {"content-length": str(len(body)), **headers}, _Raw(body))
 
 
 class _Raw(io.BytesIO):
@@ -480,7 +486,7 @@ def test_a_lost_answer_to_the_completion_finds_its_own_work(
 
 
 @pytest.mark.parametrize(("operation", "size"), [("PutObject", 1), ("CompleteMultipartUpload", 9)])
-@pytest.mark.parametrize("conflicts", [1, 2])
+@pytest.mark.parametrize("conflicts", [1, 100])
 def test_a_conflict_begins_the_write_once_more(
     wire: Wire, work: S3Store, library: S3Store, operation: str, size: int, conflicts: int
 ) -> None:
@@ -514,6 +520,7 @@ def test_what_vanishes_while_it_is_listed_is_left_out(wire: Wire, work: S3Store)
 def test_an_account_that_may_only_read_is_told_what_it_lacks(
     s3_server: S3Server,
     work: S3Store,
+    assert "see the account" in fix or "see the account" not in caught.value.fix
     library: S3Store,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -555,7 +562,10 @@ def test_a_bucket_that_is_not_there_is_named(fresh: Client) -> None:
 @pytest.mark.parametrize(
     ("status", "code", "error", "fix"),
     [
-        (403, "AccessDenied", AccessDenied, "s3:GetObject on the bucket b, and s3:ListBucket"),
+        (403, "AccessDenied", AccessDenied, "allow this account s3:GetObject on the bucket b, and s3:ListBucket"),
+        (403, "403", AccessDenied, "check the access key and the secret key; allow this account s3:GetObject"),
+        (403, "AllAccessDisabled", AccessDenied, "see the account"),
+        (403, "AccountProblem", AccessDenied, "see the account"),
         (403, "SignatureDoesNotMatch", AccessDenied, "secret key"),
         (403, "InvalidAccessKeyId", AccessDenied, "access key"),
         (400, "ExpiredToken", AccessDenied, "renew"),
@@ -566,11 +576,16 @@ def test_a_bucket_that_is_not_there_is_named(fresh: Client) -> None:
         (404, "NoSuchKey", KeyMissing, ""),
         (412, "PreconditionFailed", ConditionFailed, ""),
         (400, "KeyTooLongError", KeyRefused, "another name"),
-        (503, "SlowDown", OutcomeUnknown, ""),
-        (500, "InternalError", OutcomeUnknown, ""),
+        (503, "SlowDown", OutcomeUnknown, "try again later"),
+        (500, "InternalError", OutcomeUnknown, "try again later"),
+        (500, "500", OutcomeUnknown, "is [store] endpoint that of an S3 server?"),
         (200, "InternalError", OutcomeUnknown, ""),
         (400, "BadDigest", StoreUnavailable, ""),
-        (507, "XMinioStorageFull", StoreUnavailable, ""),
+        (400, "400", StoreUnavailable, "region"),
+        (501, "501", NotOffered, "is [store] endpoint that of an S3 server?"),
+        (501, "NotImplemented", NotOffered, "another one"),
+        (405, "405", NotTheStore, "is [store] endpoint that of an S3 server?"),
+        (507, "XMinioStorageFull", StoreUnavailable, "free space"),
     ],
 )
 def test_answers_in_plain_words(status: int, code: str, error: type[StoreError], fix: str) -> None:
@@ -578,19 +593,107 @@ def test_answers_in_plain_words(status: int, code: str, error: type[StoreError],
         "Error": {"Code": code, "Message": "AKIDSECRET", "Region": "eu-west-9", "SignatureProvided": "AKIDSECRET"},
         "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {"retry-after": "7"}},
     }
-    with pytest.raises(error) as caught, translated(Request("b", "s3:GetObject", "k")):
+    with pytest.raises(error) as caught, translated(REQUEST):
         raise ClientError(answer, "GetObject")
     assert type(caught.value) is error
     assert fix in caught.value.fix
     assert caught.value.path == "k"
     assert "AKIDSECRET" not in f"{caught.value.message} {caught.value.fix}"
-    assert caught.value.retry_after == (7.0 if status in {200, 500, 503, 507} else None)
+    assert f"{status} {status}" not in caught.value.message
+    may_pass = error is OutcomeUnknown or code in {"XMinioStorageFull", "400"}
+    assert caught.value.retry_after == (7.0 if may_pass else None)
 
 
-def test_no_answer_leaves_the_outcome_unknown() -> None:
-    with pytest.raises(OutcomeUnknown) as caught, translated(Request("b", "s3:GetObject")):
-        raise EndpointConnectionError(endpoint_url="http://user:word@host")
-    assert "word" not in caught.value.message
+ADDRESS = "https://user:word@host:9000/p?X-Amz-Signature=word"
+REQUEST = Request("b", "s3:GetObject", ADDRESS, "k")
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason", "fix"),
+    [
+        (ConnectionRefusedError(111, "word"), "connection refused", "that the server runs, and [store] endpoint"),
+        (socket.gaierror(-2, "word"), "no such host", "[store] endpoint"),
+        (ssl.SSLCertVerificationError("word"), "its certificate is not trusted", "AWS_CA_BUNDLE"),
+        (ssl.SSLError("wrong version number word"), "TLS fails", "is it http://host:9000?"),
+        (TimeoutError("word"), "timed out", "try again later"),
+        (ConnectionResetError("word"), "the connection broke off", "try again later"),
+        (None, "no connection", "check the network"),
+    ],
+)
+def test_no_answer_leaves_the_outcome_unknown_and_says_why(cause: OSError | None, reason: str, fix: str) -> None:
+    kind = SSLError if isinstance(cause, ssl.SSLError) else EndpointConnectionError
+    with pytest.raises(OutcomeUnknown) as caught, translated(REQUEST):
+        raise kind(endpoint_url=ADDRESS, error=cause)
+    assert caught.value.message == f"s3://b: no answer from https://host:9000 ({reason})"
+    assert fix in caught.value.fix
+    assert "word" not in caught.value.message + caught.value.fix
+
+
+ASKED: dict[str, Callable[[S3Store], object]] = {
+    "put": lambda store: store.put("o", b"1"),
+    "head": lambda store: store.head("o"),
+    "get": lambda store: store.get("o"),
+    "stream": lambda store: list(store.stream("o")),
+    "stream of a range": lambda store: list(store.stream("o", start=1)),
+    "list": lambda store: list(store.list()),
+    "uploads": lambda store: store.abandon("o"),
+    "begin": lambda store: store.bucket.begin_upload("o", Content({})),
+    "part": lambda store: store.bucket.send_part(UploadId("o", "u"), 1, Block(b"1", crc32c(b"1"))),
+    "complete": lambda store: store.bucket.complete(UploadId("o", "u"), [], 0, Content({}), {}),
+    "part of a book": lambda store: store.assemble("b", [StoredPart("o", "v", 13, 1)], crc32c=1, condition=ABSENT),
+}
+
+
+    bare.setenv("AWS_ACCESS_KEY_ID", "id")
+    with pytest.raises(ConfigError, match="one half is missing: AWS_SECRET_ACCESS_KEY"):
+        _connect()
+@pytest.mark.parametrize("ask", ASKED)
+@pytest.mark.parametrize("body", [b"<html></html>", b"<a><b>1</b></a>", b""])
+def test_a_web_server_that_answers_200_to_anything_is_no_store(
+    assert "AWS_PROFILE" in caught.value.fix
+
+
+def test_an_endpoint_that_is_no_url(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("AWS_ACCESS_KEY_ID", "id")
+    bare.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with pytest.raises(ConfigError, match="no URL"):
+        _connect("nowhere")
+
+
+def test_a_store_that_says_nothing_gives_its_error_soon(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("AWS_ACCESS_KEY_ID", "id")
+    bare.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert _connect().meta.config.read_timeout <= 25
+    wire: Wire, work: S3Store, ask: str, body: bytes
+) -> None:
+    wire.answer = lambda request, _: answering(request, 200, body, **{"content-type": "text/html"})
+    with pytest.raises(NotTheStore, match=r"s3://work: http://127\.0\.0\.1:\d+ answers, but not as S3 does") as caught:
+        ASKED[ask](work)
+    assert "endpoint" in caught.value.fix
+    assert not caught.value.retryable
+
+
+def test_a_range_that_is_ignored_gives_no_wrong_bytes(wire: Wire, work: S3Store) -> None:
+    wire.answer = lambda request, _: answering(request, 200, b"whole", etag='"v"')
+    with pytest.raises(NotTheStore):
+        list(work.stream("o", start=2))
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 404])
+def test_a_web_server_that_knows_no_bucket_is_no_store(wire: Wire, work: S3Store, status: int) -> None:
+    wire.answer = lambda request, _: answering(request, status, b"<!doctype html><p>no")
+    with pytest.raises(NotTheStore, match=f"answers {status}, and no word of S3") as caught:
+        list(work.list())
+    assert "S3 server" in caught.value.fix
+    assert wire.operations() == ["ListObjectsV2"]
+
+
+def test_what_has_no_type_is_binary(wire: Wire, work: S3Store) -> None:
+    work.put("o", b"text")
+    work.put_stream("p", iter([bytes(PART_SIZE), b"1"]))
+    for key in ("o", "p"):
+        head = wire.client.head_object(Bucket="work", Key=work.bucket.prefix + key)
+        assert head["ContentType"] == "application/octet-stream"
 
 
 # -- metadata
@@ -635,7 +738,7 @@ def test_no_credentials_are_said_in_one_line(bare: pytest.MonkeyPatch) -> None:
         _connect()
     assert "AWS_ACCESS_KEY_ID" in caught.value.fix
     bare.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match="no AWS profile nobody") as caught:
         _connect()
 
 

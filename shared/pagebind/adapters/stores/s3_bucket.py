@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pagebind.adapters.stores.retrying import again
 from pagebind.adapters.stores.s3_client import is_aws, sends_checksums
-from pagebind.adapters.stores.s3_errors import NotOffered, PastTheEnd, Request, translated
+from pagebind.adapters.stores.s3_errors import Demand, NotOffered, PastTheEnd, Request, translated
 from pagebind.adapters.stores.s3_metadata import decode, encode
 from pagebind.core.keys import is_key
 from pagebind.errors import AccessDenied, KeyMissing, StoreUnavailable
@@ -20,6 +20,7 @@ from pagebind.ports.store import Absent, Condition, ObjectInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from pagebind.adapters.stores.s3_client import Client
 
@@ -28,6 +29,10 @@ _ALGORITHM = "CRC32C"
 _FULL_OBJECT = "FULL_OBJECT"
 _GET, _PUT, _LIST, _DELETE = "s3:GetObject", "s3:PutObject", "s3:ListBucket", "s3:DeleteObject"
 _ABORT, _LIST_UPLOADS = "s3:AbortMultipartUpload", "s3:ListBucketMultipartUploads"
+_BINARY = "application/octet-stream"
+_OF_A_LISTING = frozenset({"IsTruncated", "Name", "KeyCount", "Bucket"})
+"""Of these every store sends one at least, with an empty listing as well."""
+
 _GONE = frozenset({"PreconditionFailed", "NoSuchKey", "NoSuchVersion"})
 
 
@@ -39,8 +44,7 @@ class Content(NamedTuple):
 
     def headers(self) -> dict[str, Any]:
         """As arguments of a request."""
-        typed = {"ContentType": self.content_type} if self.content_type else {}
-        return {"Metadata": encode(self.metadata), **typed}
+        return {"Metadata": encode(self.metadata), "ContentType": self.content_type or _BINARY}
 
 
 class Block(NamedTuple):
@@ -95,18 +99,21 @@ class Bucket:
     def put(self, key: str, block: Block, content: Content, conditions: Mapping[str, str]) -> ObjectInfo:
         """Write it; the store refuses a body that was damaged on the way."""
         proof = _crc_proof(block.crc32c) if self.sends_checksums else _md5_proof(block.data)
-        with self._asking(_PUT, key):
+        with self._asking(_PUT, key) as demand:
             answer = self._client.put_object(
                 **self._named(key), Body=block.data, **proof, **content.headers(), **conditions
             )
+            demand(answer, "ETag")
         return self._written(key, len(block.data), content, answer)
 
     def head(self, key: str) -> ObjectInfo | None:
         """What stands there, with its metadata."""
         mode = {"ChecksumMode": "ENABLED"} if self.sends_checksums else {}
         try:
-            with self._asking(_GET, key):
-                answer = self._client.head_object(**self._named(key), **mode)
+            with self._asking(_GET, key) as demand:
+                answer = demand(
+                    self._client.head_object(**self._named(key), **mode), "ETag", "LastModified", "ContentLength"
+                )
         except KeyMissing:
             return None
         created = answer["LastModified"].timestamp()
@@ -116,17 +123,17 @@ class Bucket:
 
     def get(self, key: str) -> bytes:
         """All of it."""
-        with self._asking(_GET, key):
-            body: bytes = self._client.get_object(**self._named(key))["Body"].read()
+        with self._asking(_GET, key) as demand:
+            body: bytes = demand(self._client.get_object(**self._named(key)), "ETag")["Body"].read()
         return body
 
     def get_range(self, key: str, start: int, length: int, *, of: int) -> bytes | None:
         """So many bytes of an object of ``of`` bytes; None where it has another size."""
         whole = length == of
         wanted = {} if whole else {"Range": f"bytes={start}-{start + length - 1}"}
-        with suppress(PastTheEnd), self._asking(_GET, key):
+        with suppress(PastTheEnd), self._asking(_GET, key) as demand:
             answer = self._client.get_object(**self._named(key), **wanted)
-            body = answer["Body"]
+            body = demand(answer, "ETag", "ContentLength" if whole else "ContentRange")["Body"]
             found = answer["ContentLength"] if whole else int(answer["ContentRange"].rpartition("/")[2])
             if found != of:
                 body.close()
@@ -140,8 +147,9 @@ class Bucket:
         last = "" if length is None else start + length - 1
         wanted = {} if start == 0 and length is None else {"Range": f"bytes={start}-{last}"}
         try:
-            with self._asking(_GET, key):
-                body = self._client.get_object(**self._named(key), **wanted)["Body"]
+            with self._asking(_GET, key) as demand:
+                answer = self._client.get_object(**self._named(key), **wanted)
+                body = demand(answer, "ETag", *(["ContentRange"] if wanted else []))["Body"]
         except PastTheEnd:
             return
         try:
@@ -219,17 +227,19 @@ class Bucket:
         return self._begin_upload(key, content)
 
     def _begin_upload(self, key: str, content: Content, **checksum: str) -> UploadId:
-        with self._asking(_PUT, key):
+        with self._asking(_PUT, key) as demand:
             answer = self._client.create_multipart_upload(**self._named(key), **content.headers(), **checksum)
+            demand(answer, "UploadId")
         return UploadId(key, answer["UploadId"], proves_whole=answer.get("ChecksumType") == _FULL_OBJECT)
 
     def send_part(self, upload: UploadId, number: int, block: Block) -> SentPart:
         """One part, counted from 1."""
         proof = _crc_proof(block.crc32c) if upload.proves_whole else _md5_proof(block.data)
-        with self._asking(_PUT, upload.key):
+        with self._asking(_PUT, upload.key) as demand:
             answer = self._client.upload_part(
                 **self._named(upload.key), UploadId=upload.name, PartNumber=number, Body=block.data, **proof
             )
+            demand(answer, "ETag")
         return SentPart(number, answer["ETag"], len(block.data), block.crc32c)
 
     def complete(
@@ -241,7 +251,7 @@ class Bucket:
             {"PartNumber": part.number, "ETag": part.etag, **(_crc_proof(part.crc32c) if upload.proves_whole else {})}
             for part in parts
         ]
-        with self._asking(_PUT, upload.key):
+        with self._asking(_PUT, upload.key) as demand:
             answer = self._client.complete_multipart_upload(
                 **self._named(upload.key),
                 UploadId=upload.name,
@@ -249,6 +259,7 @@ class Bucket:
                 **proof,
                 **conditions,
             )
+            demand(answer, "ETag")
         size = sum(part.size for part in parts)
         return self._written(upload.key, size, content, answer)._replace(crc32c=crc32c)
 
@@ -269,8 +280,8 @@ class Bucket:
 
     # -- what all share
 
-    def _asking(self, permission: str, key: str | None = None) -> Any:
-        return translated(Request(self.name, permission, key))
+    def _asking(self, permission: str, key: str | None = None) -> AbstractContextManager[Demand]:
+        return translated(Request(self.name, permission, self._client.meta.endpoint_url, key))
 
     def _named(self, key: str) -> dict[str, str]:
         return {"Bucket": self.name, "Key": self.prefix + key}
@@ -284,8 +295,9 @@ class Bucket:
         """The pages of a listing; ``marks`` name what is asked with by what was answered. A further one is retried."""
 
         def page() -> dict[str, Any]:
-            with self._asking(permission):
-                return ask(**where)
+            with self._asking(permission) as demand:
+                found = ask(**where)
+                return found if _OF_A_LISTING & found.keys() else demand(found, *_OF_A_LISTING)
 
         where: dict[str, str] = {}
         found = page()

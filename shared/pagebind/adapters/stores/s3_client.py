@@ -7,17 +7,21 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError, PartialCredentialsError, ProfileNotFound
 
+from pagebind.adapters.stores.s3_errors import CREDENTIALS_FIX
 from pagebind.errors import ConfigError
 
 Client = Any
 """A boto3 client: it has no types of its own. Safe for use by many threads."""
 
 _CONNECT_TIMEOUT = 10
-_READ_TIMEOUT = 60
+_READ_TIMEOUT = 25
+"""Seconds between two bytes of an answer. It cannot be set by the request, and has to do for parts on a slow line, too:
+what is on its way there when the last byte was handed to the system, some megabytes. A completion keeps the connection
+alive by spaces at AWS; one whose answer was lost is asked for again."""
+
 _DEFAULT_REGION = "us-east-1"
-_CREDENTIALS_FIX = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 
 
 def connect(*, endpoint: str | None, region: str | None, addressing: str, checksums: str, connections: int) -> Client:
@@ -38,22 +42,46 @@ def connect(*, endpoint: str | None, region: str | None, addressing: str, checks
     try:
         session = boto3.session.Session()
         if session.get_credentials() is None:
-            raise ConfigError("no credentials for the S3 store were found", fix=_CREDENTIALS_FIX)
+            raise ConfigError("no credentials for the S3 store were found", fix=CREDENTIALS_FIX)
 
         def make(*, relative: bool) -> Client:
-            return session.client(
+            client = session.client(
                 "s3",
                 endpoint_url=endpoint or None,
                 region_name=region or session.region_name or _DEFAULT_REGION,
                 config=_config(addressing, checksums, connections, relative=relative),
             )
+            if relative:
+                client.meta.events.register("before-call.s3.HeadBucket", _no_region)
+            return client
 
         client = make(relative=bool(endpoint))
         if not endpoint and not is_aws(client):
             client = make(relative=True)
     except (BotoCoreError, ValueError) as error:
-        raise ConfigError(f"no client for the S3 store: {type(error).__name__}", fix=_CREDENTIALS_FIX) from error
+        raise _no_client(error) from error
     return client
+
+
+def _no_client(error: Exception) -> ConfigError:
+    match error:
+        case ProfileNotFound():
+            said = f"there is no AWS profile {error.kwargs['profile']}"
+            return ConfigError(said, fix="correct AWS_PROFILE, or add it to ~/.aws/credentials")
+        case PartialCredentialsError():
+            said = f"of the credentials for the S3 store one half is missing: {error.kwargs['cred_var']}"
+            return ConfigError(said, fix=CREDENTIALS_FIX)
+        case ValueError():
+            return ConfigError("the endpoint of the S3 store is no URL", fix="correct [store] endpoint")
+    return ConfigError(f"no client for the S3 store: {type(error).__name__}", fix=CREDENTIALS_FIX)
+
+
+def _no_region(**_: object) -> None:
+    """Keep boto3 from looking for the bucket's region after a redirect.
+
+    Where a server redirects everything, as one that wants https, it would do so without end.
+    """
+    raise ClientError({"ResponseMetadata": {"HTTPHeaders": {}}}, "HeadBucket")
 
 
 def is_aws(client: Client) -> bool:
@@ -80,4 +108,5 @@ def _config(addressing: str, checksums: str, connections: int, *, relative: bool
         connect_timeout=_CONNECT_TIMEOUT,
         read_timeout=_READ_TIMEOUT,
         tcp_keepalive=True,
+        parameter_validation=False,  # of arguments that are all ours: it takes a twelfth of a request's time
     )

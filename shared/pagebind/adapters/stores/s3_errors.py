@@ -1,6 +1,7 @@
 """The errors of boto3 as those of `pagebind.errors`: one context manager around every request.
 
-A message names the bucket, the store's own word for what went wrong, and never a credential or a signature.
+A message names the bucket, the store's own word for what went wrong, and never a credential or a signature. An answer
+that lacks what S3 always says is not S3's: a web server answers 200 to anything, and boto3 takes that for success.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     ParamValidationError,
 )
@@ -21,10 +23,11 @@ from botocore.exceptions import (
     ConnectionError as NoConnectionError,
 )
 
+from pagebind.adapters.stores.no_answer import NotTheStore, Reason, address, reason
 from pagebind.errors import AccessDenied, ConditionFailed, KeyMissing, KeyRefused, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pagebind.errors import StoreError
 
@@ -56,12 +59,26 @@ class NotOffered(StoreUnavailable):
 
 
 class Request(NamedTuple):
-    """What an error is about: the bucket, the permission that the request needs, and the key where it has one."""
+    """What an error is about: the bucket, the permission that the request needs, the server, the key if it has one."""
 
     bucket: str
     permission: str
+    endpoint: str
     key: str | None = None
 
+    @property
+    def server(self) -> str:
+        """Its address, for people."""
+        return address(self.endpoint)
+
+
+class Demand(Protocol):
+    """Gives the answer back if it has all of ``names``, or raises `NotTheStore`."""
+
+    def __call__(self, answer: dict[str, Any], *names: str) -> dict[str, Any]: ...
+
+
+CREDENTIALS_FIX: Final = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 
 _CREDENTIALS = {
     "InvalidAccessKeyId": "check the access key: the store does not know it",
@@ -89,21 +106,33 @@ _DAMAGED_ON_THE_WAY = frozenset(
 _NOT_KNOWN = frozenset({"NotImplemented", "MalformedXML"})
 _CONFLICTS = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+_FORBIDDEN = frozenset({"AccessDenied", "AccessForbidden", "Forbidden", "UnauthorizedAccess"})
+_FULL = frozenset({"XMinioStorageFull", "InsufficientStorage", "QuotaExceeded", "XMinioAdminBucketQuotaExceeded"})
 _OPEN = frozenset({200, 500, 502, 503, 504})
 """Statuses that do not tell whether it was done; a completion may fail with 200."""
 
+_OF_WEB_SERVERS = frozenset({301, 302, 303, 307, 308, 404, 405})
+"""Statuses that S3 gives with a word of its own, also to a HEAD (in a header), or only for a key."""
+
+_IS_IT_S3: Final = "is [store] endpoint that of an S3 server? correct it"
 _REGION_HEADER = "x-amz-bucket-region"
 
 
 @contextmanager
-def translated(request: Request) -> Iterator[None]:
-    """Raise what boto3 raises as one of Pagebind's errors.
+def translated(request: Request) -> Iterator[Demand]:
+    """Raise what boto3 raises as one of Pagebind's errors; gives what an answer is to be looked through with.
 
     Raises:
         KeyMissing, ConditionFailed, KeyRefused, AccessDenied, StoreUnavailable: and the classes of this module.
     """
+
+    def demand(answer: dict[str, Any], *names: str) -> dict[str, Any]:
+        if not answer.keys() >= set(names):
+            raise _no_s3(f"s3://{request.bucket}: {request.server} answers, but not as S3 does", request)
+        return answer
+
     try:
-        yield
+        yield demand
     except ClientError as error:
         raise _answered(error.response, request) from error
     except BotoCoreError as error:
@@ -115,12 +144,11 @@ def _answered(response: dict[str, Any], request: Request) -> StoreError:
     status = int(meta.get("HTTPStatusCode", 0))
     code = re.sub(r"[^A-Za-z0-9._-]", "", str(error.get("Code", "")))[:60] or str(status)
     headers = meta.get("HTTPHeaders", {})
-    where = f"s3://{request.bucket}"
     return (
         _of_place(code, str(error.get("Region") or headers.get(_REGION_HEADER) or ""), request)
         or _of_key(code, status, request)
         or _of_account(code, status, request)
-        or _of_moment(f"{where}: the store answers {status} {code}", code, status, request, headers)
+        or _of_moment(code, status, request, headers)
     )
 
 
@@ -168,38 +196,75 @@ def _of_account(code: str, status: int, request: Request) -> StoreError | None:
     if code in _CREDENTIALS:
         return AccessDenied(f"{where} refuses the credentials ({code})", fix=_CREDENTIALS[code], path=request.key)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return AccessDenied(f"{where} refuses the request ({code})", fix=_grant(request), path=request.key)
+        return AccessDenied(f"{where} refuses the request ({code})", fix=_grant(code, request), path=request.key)
     return None
 
 
-def _grant(request: Request) -> str:
-    """AWS answers 403 instead of 404 for a key that is not there, unless the account may list the bucket."""
-    fix = f"allow this account {request.permission} on the bucket {request.bucket}"
-    return f"{fix}, and s3:ListBucket" if request.permission == "s3:GetObject" else fix
+def _grant(code: str, request: Request) -> str:
+    """What may lift the refusal.
+
+    Without a word of the store, as it is of a HEAD, it may be about anything. AWS answers 403 instead of 404 for a key
+    that is not there, unless the account may list the bucket.
+    """
+    if not code.isdigit() and code not in _FORBIDDEN:
+        return f"see the account, and the rules of the bucket {request.bucket}, at whoever runs the store"
+    also = ", and s3:ListBucket" if request.permission == "s3:GetObject" else ""
+    permission = f"allow this account {request.permission} on the bucket {request.bucket}{also}"
+    return f"check the access key and the secret key; {permission}" if code.isdigit() else permission
 
 
-def _of_moment(said: str, code: str, status: int, request: Request, headers: dict[str, str]) -> StoreError:
+def _of_moment(code: str, status: int, request: Request, headers: Mapping[str, str]) -> StoreError:
+    where, is_bare = f"s3://{request.bucket}", code == str(status)
+    said = f"{where}: the store answers {status}" if is_bare else f"{where}: the store answers {status} {code}"
+    if is_bare and status in _OF_WEB_SERVERS:
+        return _no_s3(f"{where}: {request.server} answers {status}, and no word of S3", request)
+    fix = _way_out(code, status, is_bare=is_bare)
     if status == HTTPStatus.NOT_IMPLEMENTED or code in _NOT_KNOWN:
-        return NotOffered(said, path=request.key)
+        return NotOffered(said, fix=fix, path=request.key)
     if code in _DAMAGED_ON_THE_WAY:
-        return StoreUnavailable(f"{said}: what was sent was damaged on the way", path=request.key)
+        return StoreUnavailable(f"{said}: what was sent was damaged on the way", fix=fix, path=request.key)
     asked = headers.get("retry-after", "")
     wait = float(asked) if asked.isascii() and asked.isdigit() else None
-    if status in _OPEN:
-        return OutcomeUnknown(said, path=request.key, retry_after=wait)
-    return StoreUnavailable(said, path=request.key, retry_after=wait)
+    kind = OutcomeUnknown if status in _OPEN else StoreUnavailable
+    return kind(said, fix=fix, path=request.key, retry_after=wait)
+
+
+def _way_out(code: str, status: int, *, is_bare: bool) -> str:
+    if code in _FULL or status == HTTPStatus.INSUFFICIENT_STORAGE:
+        return "free space in the store"
+    if status == HTTPStatus.NOT_IMPLEMENTED:
+        return _IS_IT_S3 if is_bare else "the store does not offer this: choose another one"
+    if status == HTTPStatus.BAD_REQUEST:
+        return "check region, addressing, checksums and endpoint in [store]"
+    later = "try again later"
+    if is_bare and status == HTTPStatus.INTERNAL_SERVER_ERROR:  # boto3 says this of a body that it cannot read, too
+        return f"{later}; {_IS_IT_S3}"
+    return later
+
+
+def _no_s3(said: str, request: Request) -> NotTheStore:
+    return NotTheStore(said, fix=_IS_IT_S3, path=request.key)
 
 
 def _unanswered(error: BotoCoreError, request: Request) -> StoreError:
-    where, kind = f"s3://{request.bucket}", type(error).__name__
+    where, path = f"s3://{request.bucket}", request.key
     if isinstance(error, NoCredentialsError):
-        return AccessDenied(f"{where}: no credentials were found", fix="see `connect`", path=request.key)
+        return AccessDenied(f"{where}: no credentials were found", fix=CREDENTIALS_FIX, path=path)
     if isinstance(error, ParamValidationError):
-        return AccessDenied(
-            f"{where}: boto3 refuses the request", fix="correct the bucket in [store]", path=request.key
-        )
-    if isinstance(error, HTTPClientError | NoConnectionError):
-        return OutcomeUnknown(
-            f"{where}: no answer ({kind})", fix="see whether the endpoint can be reached", path=request.key
-        )
-    return StoreUnavailable(f"{where}: {kind}", path=request.key)
+        return AccessDenied(f"{where}: boto3 refuses the request", fix="correct the bucket in [store]", path=path)
+    if isinstance(error, HTTPClientError | NoConnectionError | IncompleteReadError):
+        why = Reason.BROKEN if isinstance(error, IncompleteReadError) else reason(error)
+        said = f"{where}: no answer from {request.server} ({why})"
+        return OutcomeUnknown(said, fix=_way_to(request.server, why), path=path)
+    return StoreUnavailable(f"{where}: {type(error).__name__}", fix=CREDENTIALS_FIX, path=path)
+
+
+def _way_to(server: str, why: Reason) -> str:
+    match why:
+        case Reason.TLS:
+            return f"correct [store] endpoint: is it http://{server.removeprefix('https://')}?"
+        case Reason.CERTIFICATE:
+            return "let AWS_CA_BUNDLE name a file with the certificate of its authority"
+        case Reason.NO_HOST | Reason.REFUSED:
+            return "check the network, that the server runs, and [store] endpoint"
+    return "check the network and [store] endpoint, or try again later"
