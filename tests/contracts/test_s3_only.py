@@ -28,9 +28,9 @@ from tests.support.servers import s3_server  # noqa: F401
 from pagebind.adapters.stores import s3_metadata
 from pagebind.adapters.stores.no_answer import NotTheStore
 from pagebind.adapters.stores.s3 import S3Store, connect
-from pagebind.adapters.stores.s3_bucket import Content
+from pagebind.adapters.stores.s3_bucket import Block, Content, UploadId
 from pagebind.adapters.stores.s3_claims import CLAIMS, LIFETIME, Claims
-from pagebind.adapters.stores.s3_errors import OutcomeUnknown, Request, translated
+from pagebind.adapters.stores.s3_errors import NotOffered, OutcomeUnknown, Request, translated
 from pagebind.adapters.stores.s3_upload import MOST_PARTS, PART_SIZE, part_size
 from pagebind.core.crc32c import combine_all
 from pagebind.core.zip_layout import local_header
