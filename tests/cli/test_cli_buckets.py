@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -142,11 +143,49 @@ def test_doctor_names_each_right_that_is_missing(
     for name, value in s3_server.reader_environment().items():
         monkeypatch.setenv(name, value)
     found = checks(home)
-    for name in ("store", "library"):
-        fixes = " ".join(fix for one, status, fix in found if (one, status) == (name, "fail"))
-        assert "s3:PutObject" in fixes
-        assert "s3:DeleteObject" in fixes
-        assert "s3:ListBucket " not in f"{fixes} "
+    fixes = [fix.split()[3] for _, status, fix in found if status == "fail"]
+    assert sorted(fixes) == ["s3:DeleteObject", "s3:PutObject"]
+
+
+@pytest.mark.parametrize("missing", ["url", "library", "both"])
+def test_doctor_sees_a_missing_bucket_and_does_not_make_it(
+    home: Home, place: Place, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    place.configure(home)
+    kind, nowhere = place.url[:2], f"nobodys-{uuid.uuid4().hex[:12]}"
+    if missing != "library":
+        monkeypatch.setenv("PAGEBIND_STORE_URL", f"{kind}://{nowhere}/work")
+    monkeypatch.setenv("PAGEBIND_STORE_LIBRARY", f"{place.url if missing == 'url' else f'{kind}://{nowhere}'}/books")
+    for _ in range(2):
+        failed = [name for name, status, _ in checks(home) if status == "fail"]
+        assert failed == ["library" if missing == "library" else "store"]
+    assert nowhere in home.call("doctor").out
+    assert home.call("run").status == 1
+
+
+def test_doctor_stops_at_refused_credentials(home: Home, s3: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3.configure(home)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    ((name, status, fix),) = checks(home)
+    assert (name, status) == ("store", "fail")
+    assert "check the secret key" in fix
+
+
+@pytest.mark.parametrize("kind", ["gs", "s3"])
+def test_doctor_at_the_wrong_server_has_one_line_for_the_stores(
+    home: Home, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server that it is sent to is that of the comics."""
+    if kind == "gs":
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", home.server.url)
+    else:
+        monkeypatch.setenv("PAGEBIND_STORE_ENDPOINT", home.server.url)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    home.configure(store=f"{kind}://some-bucket")
+    ((name, status, fix),) = checks(home)
+    assert (name, status) == ("store", "fail")
+    assert fix
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are another thing there")
