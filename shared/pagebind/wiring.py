@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -345,11 +346,21 @@ def config_text(url: str, env: Mapping[str, str]) -> str:
     except KeyMissing as error:
         raise ConfigError(f"there is no object {url}", fix="put the file there, or name another", path=url) from error
     except StoreError as error:
+        fix = _without_a_file(error.fix, chosen)
         if error.retryable:
-            raise
-        raise ConfigError(f"{url} cannot be read: {error.message}", fix=error.fix, path=url) from error
+            raise StoreUnavailable(f"{url} cannot be read: {error.message}", fix=fix, path=url) from error
+        raise ConfigError(f"{url} cannot be read: {error.message}", fix=fix, path=url) from error
     except UnicodeDecodeError as error:
         # Without its cause: that error carries the file's bytes.
         raise ConfigError(
             f"{url} is not UTF-8 text (byte {error.start + 1})", fix="save it as UTF-8", path=url
         ) from None
+
+
+def _without_a_file(fix: str, chosen: StoreSettings) -> str:
+    """What to do where ``[store]`` is not read yet: the bucket stands in the URL, all else in the environment."""
+    if chosen.kind == "gs":
+        return fix.replace("in [store]", "in the URL")
+    fix = re.sub(r'set region = "([^"]*)" in \[store\]', r"set PAGEBIND_STORE_REGION=\1", fix)
+    fix = fix.replace("[store] endpoint", "PAGEBIND_STORE_ENDPOINT")
+    return fix.replace("in [store]", "in the URL, PAGEBIND_STORE_ENDPOINT or PAGEBIND_STORE_REGION")

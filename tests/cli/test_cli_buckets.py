@@ -93,6 +93,27 @@ def test_a_configuration_in_no_bucket(s3: Place) -> None:
     answer = plan("s3://nobodys-bucket/pagebind.toml")
     assert answer.status == 2
     assert "nobodys-bucket" in answer.line
+    assert "[store]" not in answer.line
+    assert "in the URL, PAGEBIND_STORE_ENDPOINT" in answer.line
+
+
+def test_a_configuration_on_no_server(s3: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAGEBIND_STORE_ENDPOINT", "http://127.0.0.1:9")
+    answer = plan("s3://some-bucket/pagebind.toml")
+    assert answer.status == 1
+    assert "s3://some-bucket/pagebind.toml cannot be read" in answer.line
+    assert "[store]" not in answer.line
+    assert "PAGEBIND_STORE_ENDPOINT" in answer.line
+
+
+@pytest.mark.parametrize(("answered", "name"), [("eu-west-1", "PAGEBIND_STORE_REGION=eu-west-1"), ("", "_REGION")])
+def test_a_configuration_in_another_region(s3: Place, s3_proxy: StoreProxy, answered: str, name: str) -> None:
+    said = f"<Error><Code>AuthorizationHeaderMalformed</Code><Region>{answered}</Region></Error>"
+    s3_proxy.on_call = lambda _: Fault(status=400, content=said.encode())
+    answer = plan(f"{s3.url}/pagebind.toml")
+    assert answer.status == 2
+    assert "[store]" not in answer.line
+    assert name in answer.line
 
 
 def checks(home: Home) -> list[tuple[str, str, str]]:

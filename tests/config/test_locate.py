@@ -10,6 +10,8 @@ from pagebind.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
+FORMS = "write a path, or gs://bucket/pagebind.toml or s3://bucket/pagebind.toml"
+
 
 @pytest.fixture
 def users_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -63,6 +65,41 @@ def test_a_url_that_names_no_object(url: str, message: str, tmp_path: Path) -> N
     assert caught.value.message.startswith(message)
     assert f"{url[:5]}bucket" in caught.value.fix
     assert "secret" not in caught.value.message + caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("address", "fix"),
+    [
+        ("https://s3.amazonaws.com/b-1/conf/pagebind.toml", "write s3://b-1/conf/pagebind.toml"),
+        ("https://b-1.s3.eu-west-1.amazonaws.com/pagebind.toml?X-Amz-Signature=secret", "write s3://b-1/pagebind.toml"),
+        ("HTTPS://storage.googleapis.com/b-1/pagebind.toml", "write gs://b-1/pagebind.toml"),
+        ("arn:aws:s3:::b-1/pagebind.toml", "write s3://b-1/pagebind.toml"),
+        (
+            "https://minio.example.org:9000/b-1/p.toml",
+            "write s3://b-1/p.toml, and https://minio.example.org:9000 as PAGEBIND_STORE_ENDPOINT",
+        ),
+        ("https://key:secret@s3.amazonaws.com/b-1/p.toml", FORMS),
+        ("https://example.org/pagebind.toml", FORMS),
+        ("http://", FORMS),
+        ("file:///etc/pagebind.toml", FORMS),
+        ("arn:secret", FORMS),
+        ("s3:b-1/p.toml", "write s3://bucket/pagebind.toml"),
+        ("GS:b-1/p.toml", "write gs://bucket/pagebind.toml"),
+        ("gcs://b-1/p.toml", "write gs://bucket/pagebind.toml"),
+        ("s3a://b-1/p.toml", "write s3://bucket/pagebind.toml"),
+    ],
+)
+def test_another_address_is_neither_a_path_nor_taken(address: str, fix: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        find_config(None, {"PAGEBIND_CONFIG": address}, tmp_path)
+    assert caught.value.message.startswith("PAGEBIND_CONFIG is ")
+    assert caught.value.fix == fix
+    assert "secret" not in caught.value.message
+
+
+def test_a_path_with_a_colon_is_a_path(tmp_path: Path) -> None:
+    assert find_config("./s3:b", {}, tmp_path) == tmp_path / "s3:b"
+    assert find_config("a:b/c.toml", {}, tmp_path) == tmp_path / "a:b/c.toml"
 
 
 def test_load_reads_the_file(tmp_path: Path) -> None:

@@ -141,6 +141,35 @@ def test_defaults() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "access_key",
+        "secret_key",
+        "aws_access_key_id",
+        "AWS_SECRET_ACCESS_KEY",
+        "session_token",
+        "credentials",
+        "google_application_credentials",
+        "service_account_file",
+        "key_file",
+        "token",
+        "username",
+        "password",
+        "profile",
+    ],
+)
+def test_credentials_of_a_store_never_stand_in_the_file(key: str) -> None:
+    for error in (
+        refused(with_line("store", f"{key} = '{CANARY}'")),
+        refused(MINIMAL, {f"PAGEBIND_STORE_{key.upper()}": CANARY}),
+    ):
+        assert key.lower() in error.message.lower()
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "gcloud", "GOOGLE_APPLICATION_CREDENTIALS"):
+            assert name in error.fix
+        assert CANARY not in error.message + error.fix
+
+
 def test_settings_are_frozen_and_equal_by_value() -> None:
     settings = parse(MINIMAL, {}, "a")
     assert settings == parse(MINIMAL, {}, "b")
@@ -216,6 +245,9 @@ WRONG = [
             ("gs", "a b c"),
             ("gs", "-abc"),
             ("gs", "bücher"),
+            ("gs", "192.168.0.1"),
+            ("s3", "192.168.0.1"),
+            ("s3", "a..b"),
             ("s3", "under_score"),
             ("s3", "Upper"),
             ("s3", "ab"),
@@ -431,6 +463,7 @@ def test_folders(written: str, folder: str) -> None:
     [
         ("gs://my_work.example", "gs://my_work.example", "my_work.example", ""),
         ("gs://bucket/", "gs://bucket", "bucket", ""),
+        ("s3://1.2.3.4.5", "s3://1.2.3.4.5", "1.2.3.4.5", ""),
         (f"gs://{'a' * 60}.{'b' * 60}", f"gs://{'a' * 60}.{'b' * 60}", f"{'a' * 60}.{'b' * 60}", ""),
         ("GS://bucket/comics/one", "gs://bucket/comics/one", "bucket", "comics/one/"),
         ("s3://3-buckets/書庫/第　1/", "s3://3-buckets/書庫/第　1", "3-buckets", "書庫/第　1/"),

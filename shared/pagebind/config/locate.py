@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pagebind.config.parse import parse
 from pagebind.config.place import Place
-from pagebind.config.store_url import BUCKET_SCHEMES, object_url
+from pagebind.config.store_url import BUCKET_SCHEMES, object_url, refuse_other_addresses_of_objects
 from pagebind.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,15 +27,11 @@ def find_config(explicit: str | None, env: Mapping[str, str], cwd: Path) -> Path
     with it.
 
     Raises:
-        ConfigError: there is none, or a URL names no object.
+        ConfigError: there is none, or an address names no object.
     """
     for name, called in ((explicit, "--config"), (env.get("PAGEBIND_CONFIG"), "PAGEBIND_CONFIG")):
         if name:
-            return (
-                object_url(name, Place(called, "gs://bucket/pagebind.toml", origin=None))
-                if is_object(name)
-                else cwd / name
-            )
+            return _named(name, Place(called, "gs://bucket/pagebind.toml", origin=None), cwd)
     here = cwd / FILE_NAME
     if here.is_file():
         return here
@@ -49,6 +45,13 @@ def find_config(explicit: str | None, env: Mapping[str, str], cwd: Path) -> Path
         f"there is no configuration: neither --config nor PAGEBIND_CONFIG is given, nor is there {here} or {users}",
         fix=_INIT,
     )
+
+
+def _named(name: str, place: Place, cwd: Path) -> Path | str:
+    if is_object(name):
+        return object_url(name, place)
+    refuse_other_addresses_of_objects(name, place)
+    return cwd / name
 
 
 def is_object(name: str) -> bool:

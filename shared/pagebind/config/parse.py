@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,6 +23,16 @@ from pagebind.errors import ConfigError
 _Table = Mapping[str, Any]
 
 _KINDS = {"file": "a folder", "gs": "on gs://", "s3": "on s3://"}
+_CREDENTIAL = re.compile(
+    r"(aws_|google_|gcs?_|s3_)?(access_?key(_?id)?|secret(_?access)?_?key|secret|session_?token|token|api_?key|key"
+    r"|(application_)?credentials?(_?file)?|service_?account(_?(key|file|json))?|key_?file|(user(name)?|password)|profile)",
+    re.IGNORECASE,
+)
+_CREDENTIALS_BELONG = (
+    "take it out, credentials of a store never stand here: S3 takes AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or"
+    " AWS_PROFILE, from the environment; Google takes what `gcloud auth application-default login` leaves, or the file"
+    " that GOOGLE_APPLICATION_CREDENTIALS names"
+)
 _OF_ITS_OWN = "give the library a place of its own, or leave it out"
 
 
@@ -102,7 +113,14 @@ def _refuse_unknown_variables(env: Mapping[str, str]) -> None:
             continue
         if any(name == f"PAGEBIND_{setting.name.replace('.', '_').upper()}" for setting in SETTINGS):
             raise ConfigError(f"{name} cannot be set in the environment", fix="set it in the configuration file")
-        raise ConfigError(f"unknown variable {name} in the environment", fix=suggestion(name, known))
+        is_credential = _is_credential("store", name.lower().removeprefix("pagebind_store_"))
+        fix = _CREDENTIALS_BELONG if is_credential else suggestion(name, known)
+        raise ConfigError(f"unknown variable {name} in the environment", fix=fix)
+
+
+def _is_credential(section: str, key: str) -> bool:
+    """Whether somebody wants to give the store its credentials by this key."""
+    return section == "store" and _CREDENTIAL.fullmatch(key) is not None
 
 
 def _plain(name: str) -> str:
@@ -189,7 +207,7 @@ class _Parser:
         known = {setting.key: setting for setting in SETTINGS if setting.section == section}
         for key in table:
             if key not in known:
-                raise self._unknown(key, where, [*known])
+                raise self._unknown(section, key, where, [*known])
         return {key: self._value(setting, where, table) for key, setting in known.items()}
 
     def _value(self, setting: Setting, where: str, table: _Table) -> object:
@@ -205,9 +223,12 @@ class _Parser:
             raise place.wrong("is missing", f"add {setting.line()}{instead}")
         return None if setting.default is None else setting.read(setting.default, place)
 
-    def _unknown(self, key: str, where: str, known: list[str]) -> ConfigError:
+    def _unknown(self, section: str, key: str, where: str, known: list[str]) -> ConfigError:
         homes = dict.fromkeys(setting.section for setting in SETTINGS if setting.key == key)
-        fix = f"it belongs to [{'] or ['.join(homes)}]" if homes else suggestion(key, known)
+        if _is_credential(section, key):
+            fix = _CREDENTIALS_BELONG
+        else:
+            fix = f"it belongs to [{'] or ['.join(homes)}]" if homes else suggestion(key, known)
         return self._error(f"unknown key {_plain(key)} in {where.rstrip(': ')}", fix)
 
     def _name(self, section: str, key: str) -> str:

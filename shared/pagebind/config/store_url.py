@@ -18,11 +18,14 @@ BUCKET_SCHEMES: Final = ("gs", "s3")
 
 _BUCKET_NAMES: Final = {
     # https://cloud.google.com/storage/docs/buckets#naming: up to 222 where there are dots, 63 between two of them.
-    "gs": re.compile(r"(?!.*[^.]{64})[a-z0-9](?:[a-z0-9_-]{1,61}|[a-z0-9._-]{1,220})[a-z0-9]"),
+    "gs": re.compile(r"(?!.*[^.]{64})(?!\d+(?:\.\d+){3}$)[a-z0-9](?:[a-z0-9_-]{1,61}|[a-z0-9._-]{1,220})[a-z0-9]"),
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-    "s3": re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"),
+    "s3": re.compile(r"(?!.*\.\.)(?!\d+(?:\.\d+){3}$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"),
 }
-_BUCKET_LETTERS: Final = {"gs": "a-z, 0-9, -, _ and .", "s3": "a-z, 0-9, - and ."}
+_BUCKET_LETTERS: Final = {
+    "gs": "a-z, 0-9, -, _ and ., and no IP address",
+    "s3": "a-z, 0-9, - and single dots, and no IP address",
+}
 _MEANT: Final = {"gcs": "gs", "s3a": "s3", "s3n": "s3"}
 _CREDENTIALS: Final = {
     "gs": "Google's default credentials are used",
@@ -59,6 +62,20 @@ def object_url(written: str, place: Place) -> str:
     if not key or rest.endswith("/"):
         raise place.wrong("names no object", f"write {scheme}://{bucket}/pagebind.toml, or whatever it is called")
     return _joined(scheme, bucket, key)
+
+
+def refuse_other_addresses_of_objects(written: str, place: Place) -> None:
+    """Raise an error about what was meant to be the URL of an object, or of a file, but is another address of it."""
+    scheme, colon, rest = written.partition(":")
+    scheme = scheme.lower() if colon else ""
+    if scheme in BUCKET_SCHEMES or scheme in _MEANT:
+        scheme = _MEANT.get(scheme, scheme)
+        raise place.wrong("is no URL of an object", f"write {scheme}://bucket/pagebind.toml")
+    if scheme == "arn" or rest.startswith("//"):
+        # Here, not above: only this mistake needs it.
+        from pagebind.config.web_bucket import object_to_write
+
+        raise place.wrong("is an address, neither a path nor the URL of an object", object_to_write(written))
 
 
 def endpoint(value: object, place: Place) -> str:

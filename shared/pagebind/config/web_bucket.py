@@ -11,6 +11,7 @@ from pagebind.config.store_url import is_bucket
 from pagebind.core.keys import is_key
 
 _FORMS: Final = "write gs://bucket/prefix or s3://bucket/prefix"
+_OBJECT: Final = "write a path, or gs://bucket/pagebind.toml or s3://bucket/pagebind.toml"
 _GOOGLE: Final = {"storage.googleapis.com", "storage.cloud.google.com"}
 _GOOGLE_CONSOLE: Final = re.compile(r"/storage/browser/(?:_details/)?([^;?]*)")
 _AWS: Final = re.compile(r"(?:(.+)\.)?s3(?:[.-][a-z0-9.-]+)?\.amazonaws\.com(?:\.cn)?")
@@ -30,6 +31,12 @@ def what_to_write(address: str) -> str:
     if "@" in address or not host:
         return _FORMS
     return _for_host(host, parts)
+
+
+def object_to_write(address: str) -> str:
+    """As `what_to_write`, for an object; how to reach its store must stand in the environment then."""
+    line = what_to_write(address).replace("[store] endpoint", "PAGEBIND_STORE_ENDPOINT")
+    return line if re.match(r"write [a-z0-9]+://[^/,]+/", line) and line != _FORMS else _OBJECT
 
 
 def _for_host(host: str, parts: SplitResult) -> str:
