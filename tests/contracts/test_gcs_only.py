@@ -7,9 +7,12 @@ import gc
 import io
 import json
 import math
+import socket
+import ssl
 import traceback
 import tracemalloc
 import uuid
+from http.client import RemoteDisconnected
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,6 +26,7 @@ from tests.contracts.store_suite import crc32c, keys, parts_of
 
 from pagebind.adapters.stores.gcs import GcsStore, connect
 from pagebind.adapters.stores.gcs_upload import PIECE
+from pagebind.adapters.stores.no_answer import NotTheStore
 from pagebind.core.crc32c import combine_all
 from pagebind.errors import (
     AccessDenied,
@@ -56,12 +60,14 @@ class Wire(HTTPAdapter):
         super().__init__(pool_maxsize=16)
         self.seen: list[str] = []
         self.bodies: list[Any] = []
+        self.patience: list[Any] = []
         self.before: Tamper = lambda _: None
         self.after: Callable[[requests.PreparedRequest], object] = lambda _: None
 
     def send(self, request: requests.PreparedRequest, *words: Any, **named: Any) -> requests.Response:
         self.seen.append(kind_of(request))
         self.bodies.append(request.body)
+        self.patience.append(named["timeout"])
         answer = self.before(request)
         if answer is None:
             answer = super().send(request, *words, **named)
@@ -82,6 +88,7 @@ class Wire(HTTPAdapter):
     def forget(self) -> None:
         self.seen.clear()
         self.bodies.clear()
+        self.patience.clear()
 
     def refuses(self, kind: str, status: int, message: str = "no", **headers: str) -> None:
         """From now on, requests of this kind are refused."""
@@ -212,6 +219,20 @@ class TestRequests:
         assert wire.seen == ["multipart", "read", "read", "look", "multipart", "delete", "delete", "delete"]
         assert keys(work) == ["p"]
 
+    def test_small_requests_wait_less_for_their_answer(self, work: GcsStore, library: GcsStore, wire: Wire) -> None:
+        work.put("o", b"content")
+        work.get("o")
+        list(work.stream("o"))
+        work.head("o")
+        list(work.list())
+        work.delete("o")
+        assert set(wire.patience) == {(10, 20)}
+        wire.forget()
+        work.put("o", bytes(2**20))
+        bind(library, entries(work, 2))
+        patience = dict(zip(wire.seen, wire.patience, strict=True))
+        assert patience["compose"] == patience["rewrite"] == wire.patience[0] == (10, 60)
+
     def test_a_rewrite_goes_on_by_its_token(self, work: GcsStore, library: GcsStore, wire: Wire) -> None:
         parts = entries(work, 1)[:1]
         tokens = []
@@ -340,6 +361,19 @@ class TestParts:
         assert caught.value.retryable
 
 
+ASKED: dict[str, Callable[[GcsStore, list[Part]], object]] = {
+    "put": lambda store, _: store.put("o", b""),
+    "large put": lambda store, _: store.put_stream("o", iter([bytes(PIECE + 1)])),
+    "head": lambda store, _: store.head("o"),
+    "get": lambda store, _: store.get("o"),
+    "stream": lambda store, _: list(store.stream("o")),
+    "list": lambda store, _: list(store.list()),
+    "compose": bind,
+}
+
+NOTHING_LISTED = ("list", b"{}")
+
+
 class TestRefusals:
     FORBIDDEN = "x@y does not have storage.objects.delete access to the Google Cloud Storage object."
 
@@ -424,15 +458,91 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "error", [requests.ConnectionError(), requests.ReadTimeout(), requests.exceptions.ChunkedEncodingError()]
     )
-    def test_no_answer(self, work: GcsStore, wire: Wire, error: Exception) -> None:
+    def test_no_answer(self, work: GcsStore, wire: Wire, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(request: requests.PreparedRequest) -> Answer:
             raise error
 
         wire.before = fail
         for act in (lambda: work.put("o", b""), lambda: next(work.stream("o")), lambda: next(work.list())):
-            with pytest.raises(StoreUnavailable, match="does not answer") as caught:
+            with pytest.raises(StoreUnavailable, match=r"^STORAGE_EMULATOR_HOST=http:.* does not answer") as caught:
                 act()
             assert caught.value.retryable
+        monkeypatch.delenv("STORAGE_EMULATOR_HOST")
+        with pytest.raises(StoreUnavailable, match=r"^Google Cloud Storage does not answer"):
+            work.head("o")
+
+    @pytest.mark.parametrize(
+        ("cause", "why"),
+        [
+            (urllib3.exceptions.NewConnectionError(None, "word"), "no connection"),  # type: ignore[arg-type]
+            (ConnectionRefusedError(111, "word"), "connection refused"),
+            (socket.gaierror(-2, "word"), "no such host"),
+            (ssl.SSLError("word"), "TLS fails"),
+            (ssl.SSLCertVerificationError("word"), "its certificate is not trusted"),
+            (TimeoutError("word"), "timed out"),
+            (urllib3.exceptions.ReadTimeoutError(None, "", "word"), "timed out"),  # type: ignore[arg-type]
+            (urllib3.exceptions.ProtocolError("word", RemoteDisconnected("word")), "the connection broke off"),
+        ],
+    )
+    def test_why_no_answer_came(
+        self, work: GcsStore, wire: Wire, cause: Exception, why: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://user:word@127.0.0.1:9/word?word")
+
+        def fail(request: requests.PreparedRequest) -> Answer:
+            reason = urllib3.exceptions.MaxRetryError(None, "/?word", cause)  # type: ignore[arg-type]
+            raise requests.ConnectionError(reason)
+
+        wire.before = fail
+        with pytest.raises(StoreUnavailable) as caught:
+            work.head("o")
+        assert caught.value.message.startswith("STORAGE_EMULATOR_HOST=http://127.0.0.1:9 does not answer for o in ")
+        assert caught.value.message.endswith(f": {why}")
+        assert "STORAGE_EMULATOR_HOST" in caught.value.fix
+        assert "word" not in caught.value.message + caught.value.fix
+
+    @pytest.mark.parametrize(
+        ("act", "body"),
+        [
+            (act, body)
+            for act in ASKED
+            for body in (b"<html></html>", b"", b"[]", b"{}")
+            if (act, body) != NOTHING_LISTED
+        ],
+    )
+    def test_a_web_server_that_answers_200_to_anything_is_no_store(
+        self, work: GcsStore, library: GcsStore, wire: Wire, act: str, body: bytes
+    ) -> None:
+        parts = entries(work, 2)
+        headers = {"Location": "http://127.0.0.1:1/upload/o?uploadType=resumable&upload_id=1"}
+        wire.before = lambda request: wire.answer(request, 200, body, **headers)
+        with pytest.raises(NotTheStore, match="but not as Google Cloud Storage does") as caught:
+            ASKED[act](library, parts)
+        assert not caught.value.retryable
+        assert caught.value.fix == "correct STORAGE_EMULATOR_HOST"
+
+    def test_an_emulator_without_a_scheme(self, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:9")
+        store = GcsStore(connect(connections=1), bucket)
+        for act in (store.list, lambda: [store.head("o")], lambda: store.stream("o")):
+            with pytest.raises(NotTheStore, match=r"STORAGE_EMULATOR_HOST=127\.0\.0\.1:9 is no URL") as caught:
+                list(act())
+            assert "http://" in caught.value.fix
+
+    def test_a_target_bucket_that_is_missing_is_named(self, client: Any, work: GcsStore, wire: Wire) -> None:
+        parts = entries(work, 3)
+        before = keys(work)
+        wire.forget()
+        with pytest.raises(AccessDenied, match="the bucket no-such-bucket is missing"):
+            bind(GcsStore(client, "no-such-bucket", work=work), parts)
+        assert wire.count("list") == 1
+        assert keys(work) == before
+
+    def test_a_target_bucket_that_may_not_be_looked_at(self, client: Any, work: GcsStore, wire: Wire) -> None:
+        parts = entries(work, 3)
+        wire.refuses("list", 403)
+        with pytest.raises(StoreUnavailable, match="removed meanwhile"):
+            bind(GcsStore(client, "no-such-bucket", work=work), parts)
 
     @pytest.mark.parametrize("how", ["status", "refresh"])
     def test_credentials_refused(self, work: GcsStore, wire: Wire, how: str) -> None:
@@ -465,7 +575,9 @@ class TestReading:
             work.get("o")
 
     def test_a_body_that_ends_early_is_no_end(self, work: GcsStore, wire: Wire) -> None:
-        wire.before = lambda request: wire.answer(request, 200, b"con", **{"Content-Length": "7"})
+        wire.before = lambda request: wire.answer(
+            request, 200, b"con", **{"Content-Length": "7", "X-Goog-Generation": "1"}
+        )
         with pytest.raises(StoreUnavailable):
             list(work.stream("o"))
 
@@ -636,6 +748,26 @@ class TestConnecting:
             connect(connections=1)
         assert "\n" not in caught.value.message
         assert "gcloud auth" in caught.value.fix
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            ("no json", "is not a valid json file: Expecting value"),
+            ('{"type": "service_account", "private_key": "word", "client_email": "a@b"}', "missing fields token_uri"),
+        ],
+    )
+    def test_a_key_file_that_is_none(
+        self, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, content: str, said: str
+    ) -> None:
+        file = tmp_path / "key.json"
+        file.write_text(content)
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+        with pytest.raises(ConfigError) as caught:
+            connect(connections=1)
+        assert said in caught.value.message
+        assert str(file) in caught.value.message
+        assert not {"(", "'", '"'} & set(caught.value.message.replace("(char 0)", ""))
+        assert "word" not in caught.value.message
 
     def test_holds_as_many_connections_as_are_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")

@@ -25,7 +25,7 @@ from requests.adapters import HTTPAdapter
 
 from pagebind.adapters.stores import gcs_errors
 from pagebind.adapters.stores.gcs_compose import Composition, in_parallel, joined
-from pagebind.adapters.stores.gcs_errors import Call, in_plain_words, refusal
+from pagebind.adapters.stores.gcs_errors import Call, as_an_object, in_plain_words, refusal
 from pagebind.adapters.stores.gcs_upload import Upload, decode_crc32c, pieces
 from pagebind.adapters.stores.retrying import again, recognising
 from pagebind.core.keys import is_key
@@ -44,8 +44,13 @@ if TYPE_CHECKING:
     import builtins
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_TIMEOUT: Final = (10.0, 60.0)
+_TIMEOUT: Final = (10.0, 20.0)
 """Seconds to connect, and between two bytes of an answer."""
+
+_LONG: Final = (10.0, 60.0)
+"""The same where the store has work to do, or much may still be on its way to it."""
+
+_SMALL: Final = 64 * 1024  # bytes
 
 _CHUNK: Final = 512 * 1024
 _ONE_REQUEST: Final = 8 * 2**20  # bytes; a larger object goes up in pieces, which can be sent again one by one
@@ -68,9 +73,9 @@ def connect(*, connections: int) -> storage.Client:
     """
     try:
         client = storage.Client(project=None)
-    except (GoogleAuthError, OSError) as error:
+    except (GoogleAuthError, OSError, ValueError) as error:
         raise ConfigError(
-            f"Google Cloud Storage has no credentials to use: {str(error).partition('. ')[0]}",
+            f"Google Cloud Storage has no credentials to use: {gcs_errors.first_sentences(error)}",
             fix="run gcloud auth application-default login, or let GOOGLE_APPLICATION_CREDENTIALS name a key file",
         ) from error
     # For spans that nobody asked for it would look at the bucket behind our back: a thread, a read, another permission.
@@ -151,11 +156,11 @@ class GcsStore:
                 data,
                 content_type=content_type,
                 if_generation_match=match,
-                timeout=_TIMEOUT,
+                timeout=_TIMEOUT if len(data) <= _SMALL else _LONG,
                 checksum="crc32c",
                 retry=None,
             )
-        return _described(key, blob)
+        return self._described(key, blob, gcs_errors.CREATE)
 
     def _begin(
         self, key: str, condition: Condition | None, metadata: Mapping[str, str] | None, content_type: str
@@ -166,7 +171,7 @@ class GcsStore:
             url = blob.create_resumable_upload_session(
                 content_type=content_type, if_generation_match=match, timeout=_TIMEOUT, retry=None
             )
-        return Upload(_session(self._client), url, self._call(key, gcs_errors.CREATE), _TIMEOUT)
+        return Upload(_session(self._client), url, self._call(key, gcs_errors.CREATE), _LONG)
 
     @contextmanager
     def _writing(self, key: str, condition: Condition | None) -> Iterator[None]:
@@ -231,8 +236,19 @@ class GcsStore:
             try:
                 return self._publish(key, work, whole, condition, metadata, content_type)
             except (KeyMissing, ConditionFailed) as error:
+                if isinstance(error, KeyMissing):
+                    self._demand_bucket()
                 composition.explain(error)
                 raise
+
+    def _demand_bucket(self) -> None:
+        """After a 404 that may be about anything. Raises: NoBucket: there is none, as far as it can be found out."""
+        try:
+            self._page("", "", None, metadata=False)
+        except gcs_errors.NoBucket:
+            raise
+        except StoreError:
+            return
 
     def compose(self, key: str, sources: Sequence[StoredPart]) -> ObjectInfo:
         """Make a new object of up to 32 sources of this store, each under the version that it names; one request.
@@ -247,12 +263,12 @@ class GcsStore:
         with in_plain_words(self._call(key, gcs_errors.CREATE)):
             blob.compose(
                 [self._blob(source.key, each) for source, each in zip(sources, generations, strict=True)],
-                timeout=_TIMEOUT,
+                timeout=_LONG,
                 if_generation_match=0,
                 if_source_generation_match=generations,
                 retry=None,
             )
-        return _described(key, blob)
+        return self._described(key, blob, gcs_errors.CREATE)
 
     def _publish(
         self,
@@ -278,10 +294,10 @@ class GcsStore:
                     token=token,
                     if_generation_match=match,
                     if_source_generation_match=source_match,
-                    timeout=_TIMEOUT,
+                    timeout=_LONG,
                     retry=None,
                 )
-            return _described(key, blob) if token is None else None
+            return self._described(key, blob, gcs_errors.CREATE) if token is None else None
 
         own = partial(self._own, key, whole.size, whole.crc32c, metadata)
         while (done := again(recognising(step, own), f"publish {key}")) is None:
@@ -302,6 +318,8 @@ class GcsStore:
         blob = self._blob(key)
         with in_plain_words(self._call(key, gcs_errors.GET)):
             data: bytes = blob.download_as_bytes(raw_download=True, timeout=_TIMEOUT, checksum="crc32c", retry=None)
+        if blob.generation is None:
+            raise gcs_errors.not_google(self._call(key, gcs_errors.GET))
         return data
 
     def stream(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
@@ -323,6 +341,8 @@ class GcsStore:
                 return  # it begins at the end, or behind it
             if answer.status_code not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
                 raise refusal(call, answer.status_code, answer.text, answer.headers)
+            if "X-Goog-Generation" not in answer.headers:
+                raise gcs_errors.not_google(call)
             yield from answer.raw.stream(_CHUNK, decode_content=False)
 
     def head(self, key: str) -> ObjectInfo | None:
@@ -333,7 +353,7 @@ class GcsStore:
                 blob.reload(timeout=_TIMEOUT, retry=None)
         except KeyMissing:
             return None
-        return _described(key, blob)
+        return self._described(key, blob, gcs_errors.GET)
 
     def list(self, prefix: str = "", *, metadata: bool = False, after: str = "") -> Iterator[ObjectInfo]:
         """See `Store.list`. One request for 1,000 objects; what else stands in the bucket is passed over."""
@@ -364,7 +384,8 @@ class GcsStore:
             timeout=_TIMEOUT,
             retry=None,
         )
-        with in_plain_words(Call(self._bucket.name, None, gcs_errors.LIST)):
+        call = Call(self._bucket.name, None, gcs_errors.LIST)
+        with in_plain_words(call), as_an_object(call):
             page = next(found.pages)
         return page.raw_page.get("items", []), found.next_page_token
 
@@ -421,6 +442,22 @@ class GcsStore:
     def _call(self, key: str, permission: str) -> Call:
         return Call(self._bucket.name, key, permission)
 
+    def _described(self, key: str, blob: Any, permission: str) -> ObjectInfo:
+        """What the store answered about one object. Raises: NotTheStore: nothing of the kind."""
+        call = self._call(key, permission)
+        with as_an_object(call):
+            created: datetime | None = blob.time_created
+        if created is None or blob.generation is None or blob.size is None:
+            raise gcs_errors.not_google(call)
+        return ObjectInfo(
+            key,
+            int(blob.size),
+            str(blob.generation),
+            created.timestamp(),
+            dict(blob.metadata or {}),
+            decode_crc32c(blob.crc32c),
+        )
+
 
 def _exactly(key: str, version: str) -> int:
     """The generation that a version names. Raises: ConditionFailed: no object can have it."""
@@ -439,19 +476,6 @@ def _generation_to_match(key: str, condition: Condition | None) -> int | None:
             return _exactly(key, version)
         case Absent():
             return 0
-
-
-def _described(key: str, blob: Any) -> ObjectInfo:
-    """What the store answered about one object."""
-    created: datetime = blob.time_created
-    return ObjectInfo(
-        key,
-        int(blob.size),
-        str(blob.generation),
-        created.timestamp(),
-        dict(blob.metadata or {}),
-        decode_crc32c(blob.crc32c),
-    )
 
 
 def _listed(key: str, item: Mapping[str, Any], *, metadata: bool) -> ObjectInfo:

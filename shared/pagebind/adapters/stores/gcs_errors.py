@@ -6,6 +6,7 @@ message. Permissions: cloud.google.com/storage/docs/access-control/iam-json.
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -15,8 +16,9 @@ import urllib3
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud.storage.exceptions import DataCorruption
-from requests.exceptions import RequestException
+from requests.exceptions import InvalidJSONError, InvalidSchema, InvalidURL, MissingSchema, RequestException
 
+from pagebind.adapters.stores.no_answer import NotTheStore, Reason, address, reason
 from pagebind.errors import AccessDenied, ConditionFailed, KeyMissing, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -29,6 +31,14 @@ LIST: Final = "storage.objects.list"
 
 _PERMISSION = re.compile(r"storage\.(?:objects|buckets|multipartUploads)\.[a-zA-Z]+")
 _NO_BUCKET = re.compile(r"bucket does not exist", re.IGNORECASE)
+
+
+_EMULATOR = "STORAGE_EMULATOR_HOST"
+"""The variable that sends Google's library to another server than Google's."""
+
+
+class NoBucket(AccessDenied):
+    """The bucket is not there, or not for this account to see."""
 
 
 class Call(NamedTuple):
@@ -63,10 +73,10 @@ def in_plain_words(call: Call) -> Iterator[None]:
         raise StoreUnavailable(f"{call.place} came damaged", path=call.key) from error
     except GoogleAuthError as error:
         if isinstance(error, TransportError) or error.retryable:
-            raise no_answer(call) from error
+            raise no_answer(call, error) from error
         raise _refused_credentials(call) from error
     except (RequestException, urllib3.exceptions.HTTPError) as error:
-        raise no_answer(call) from error
+        raise no_answer(call, error) from error
 
 
 def refusal(call: Call, status: int, text: str, headers: Mapping[str, str]) -> StoreError:
@@ -84,29 +94,77 @@ def refusal(call: Call, status: int, text: str, headers: Mapping[str, str]) -> S
             return _forbidden(call, text)
     wait = headers.get("Retry-After", "")
     return StoreUnavailable(
-        f"Google Cloud Storage answers {status} for {call.place}",
-        fix="try again later" if status >= HTTPStatus.TOO_MANY_REQUESTS else "check the names of bucket and key",
+        f"{_server()} answers {status} for {call.place}",
+        fix=_way_out(status),
         path=call.key,
         retry_after=float(wait) if wait.isascii() and wait.isdigit() else None,
     )
 
 
-def no_answer(call: Call) -> StoreUnavailable:
-    """The error of a request that was cut, timed out, or never arrived."""
-    return StoreUnavailable(
-        f"Google Cloud Storage does not answer for {call.place}",
-        fix="check the network, or try again later",
+def _way_out(status: int) -> str:
+    if status == HTTPStatus.NOT_IMPLEMENTED and os.environ.get(_EMULATOR):
+        return f"correct {_EMULATOR}: this is no Google Cloud Storage"
+    return "try again later" if status >= HTTPStatus.TOO_MANY_REQUESTS else "check the names of bucket and key"
+
+
+def no_answer(call: Call, error: BaseException) -> StoreUnavailable:
+    """The error of a request that was cut, timed out, never arrived, or got an answer that is none."""
+    if isinstance(error, InvalidJSONError):
+        return not_google(call)
+    if isinstance(error, InvalidSchema | InvalidURL | MissingSchema):
+        return NotTheStore(f"{_server()} is no URL", fix=f"put http:// or https:// before it: {_EMULATOR}")
+    why = reason(error)
+    return StoreUnavailable(f"{_server()} does not answer for {call.place}: {why}", fix=_way_to(why), path=call.key)
+
+
+def not_google(call: Call) -> NotTheStore:
+    """The error of an answer that Google Cloud Storage does not give: somebody else's."""
+    return NotTheStore(
+        f"{_server()} answers for {call.place}, but not as Google Cloud Storage does",
+        fix=f"correct {_EMULATOR}"
+        if os.environ.get(_EMULATOR)
+        else "see what stands between here and Google: a portal?",
         path=call.key,
     )
 
 
-def no_bucket(call: Call) -> AccessDenied:
+@contextmanager
+def as_an_object(call: Call) -> Iterator[None]:
+    """Around what takes an answer apart: the library takes any for a JSON object. Raises: NotTheStore: it is none."""
+    try:
+        yield
+    except AttributeError as error:
+        raise not_google(call) from error
+
+
+def _server() -> str:
+    emulator = os.environ.get(_EMULATOR)
+    return f"{_EMULATOR}={address(emulator)}" if emulator else "Google Cloud Storage"
+
+
+def _way_to(why: Reason) -> str:
+    emulator = os.environ.get(_EMULATOR)
+    if not emulator:
+        return "check the network, or try again later"
+    if why is Reason.TLS:
+        return f"correct {_EMULATOR}: is it http://?"
+    return f"check the network, that the server runs, and {_EMULATOR}"
+
+
+def no_bucket(call: Call) -> NoBucket:
     """The error of a bucket that is not there, or hidden: asking again is no use."""
-    return AccessDenied(
+    also = f", or {_EMULATOR}" if os.environ.get(_EMULATOR) else ""
+    return NoBucket(
         f"the bucket {call.bucket} is missing, or not visible to this account",
-        fix="make it, or correct its name in [store]",
+        fix=f"make it, or correct its name in [store]{also}",
         path=call.key,
     )
+
+
+def first_sentences(error: Exception) -> str:
+    """What google-auth says in its first words, and in those of the error that it hands on in a tuple."""
+    said = [str(part).strip().partition("\n")[0].partition(". ")[0].rstrip(".") for part in error.args or [error]]
+    return ": ".join(part for part in said if part)
 
 
 def _forbidden(call: Call, text: str) -> AccessDenied:

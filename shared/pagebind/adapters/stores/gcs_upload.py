@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import google_crc32c
 from requests.exceptions import RequestException
 
-from pagebind.adapters.stores.gcs_errors import Call, in_plain_words, no_answer, refusal
+from pagebind.adapters.stores.gcs_errors import Call, in_plain_words, no_answer, not_google, refusal
 from pagebind.adapters.stores.retrying import again
 from pagebind.errors import StoreUnavailable
 
@@ -71,11 +71,10 @@ class Upload:
         with in_plain_words(self._call):
             try:
                 answer = self._http.put(self._url, data=rest, headers=headers, timeout=self._timeout)
-            except RequestException:
-                raise no_answer(self._call) from None  # its text holds the address of the upload
+            except RequestException as error:
+                raise no_answer(self._call, error) from None  # its text holds the address of the upload
         if answer.status_code in {HTTPStatus.OK, HTTPStatus.CREATED}:
-            made: dict[str, Any] = answer.json()
-            return made
+            return self._made(answer)
         if answer.status_code in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
             raise StoreUnavailable(f"the upload of {self._call.place} has expired", path=self._call.key)
         if answer.status_code != HTTPStatus.PERMANENT_REDIRECT:
@@ -104,3 +103,12 @@ def encode_crc32c(value: int) -> str:
 def decode_crc32c(text: str | None) -> int | None:
     """The opposite of `encode_crc32c`; None where the store said nothing."""
     return int.from_bytes(base64.b64decode(text), "big") if text else None
+    def _made(self, answer: Any) -> dict[str, Any]:
+        try:
+            made = answer.json()
+        except ValueError:
+            made = None
+        if not isinstance(made, dict) or "generation" not in made:
+            raise not_google(self._call)
+        return made
+

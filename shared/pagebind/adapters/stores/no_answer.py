@@ -9,7 +9,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from urllib3.exceptions import HTTPError, ProxyError
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, ProxyError
 from urllib3.exceptions import TimeoutError as NoneInTime
 
 from pagebind.errors import StoreUnavailable
@@ -44,9 +44,11 @@ _KINDS: Final[Iterable[tuple[type[BaseException], Reason]]] = (
     (socket.gaierror, Reason.NO_HOST),
     (ConnectionRefusedError, Reason.REFUSED),
     (TimeoutError, Reason.TIMED_OUT),
+    (NewConnectionError, Reason.UNKNOWN),  # a kind of the next one, in urllib3
     (NoneInTime, Reason.TIMED_OUT),
     (ConnectionError, Reason.BROKEN),
     (HTTPException, Reason.BROKEN),
+    (ProtocolError, Reason.BROKEN),
 )
 
 
