@@ -83,6 +83,15 @@ class Upload:
         self._held = int(held[1]) + 1 if held else 0
         return None
 
+    def _made(self, answer: Any) -> dict[str, Any]:
+        try:
+            made = answer.json()
+        except ValueError:
+            made = None
+        if not isinstance(made, dict) or "generation" not in made:
+            raise not_google(self._call)
+        return made
+
 
 def pieces(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
     """The same bytes in pieces of `PIECE`, each with whether it is the last; no bytes at all are one empty piece."""
@@ -103,12 +112,3 @@ def encode_crc32c(value: int) -> str:
 def decode_crc32c(text: str | None) -> int | None:
     """The opposite of `encode_crc32c`; None where the store said nothing."""
     return int.from_bytes(base64.b64decode(text), "big") if text else None
-    def _made(self, answer: Any) -> dict[str, Any]:
-        try:
-            made = answer.json()
-        except ValueError:
-            made = None
-        if not isinstance(made, dict) or "generation" not in made:
-            raise not_google(self._call)
-        return made
-
