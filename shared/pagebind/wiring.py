@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -201,8 +202,17 @@ def run_lock(settings: Settings) -> RunLock:
         return RunLock(store.work_folder / RUN_LOCK)
     from platformdirs import user_state_path
 
-    name = digest(f"{store.endpoint or ''}\0{store.url}", 32)
+    name = digest(f"{_server_of(store)}\0{store.url}", 32)
     return RunLock(user_state_path("pagebind", appauthor=False) / f"{name}.lock", optional=True)
+
+
+def _server_of(store: StoreSettings) -> str:
+    """The address of the server that keeps the buckets, where it is not the provider's own."""
+    if store.endpoint:
+        return store.endpoint
+    # Read from the environment itself, as the libraries do which these variables are for.
+    names = ("STORAGE_EMULATOR_HOST",) if store.kind == "gs" else ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    return next((address for name in names if (address := os.environ.get(name))), "")
 
 
 def policy(settings: Settings) -> Policy:

@@ -137,3 +137,24 @@ def test_a_folder_holds_its_own_lock_and_a_bucket_has_one_in_the_users_state_fol
         assert [path.name for path in work.iterdir()] == [RUN_LOCK]
         assert run_lock(settings("gs://bucket/one/")).is_held()
         assert not run_lock(settings("s3://bucket/one")).is_held()
+
+
+@pytest.mark.parametrize(
+    ("url", "variable"),
+    [
+        ("gs://bucket/one", "STORAGE_EMULATOR_HOST"),
+        ("s3://bucket/one", "AWS_ENDPOINT_URL"),
+        ("s3://bucket/one", "AWS_ENDPOINT_URL_S3"),
+    ],
+)
+def test_equal_buckets_on_two_servers_have_two_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, variable: str
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    with run_lock(settings(url)).acquire(lambda: pytest.fail("waited")):
+        assert run_lock(settings(url)).is_held()
+        monkeypatch.setenv(variable, "http://127.0.0.1:2")
+        assert not run_lock(settings(url)).is_held()
+        monkeypatch.delenv(variable)
+        assert not run_lock(settings(url)).is_held()
