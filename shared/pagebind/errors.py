@@ -21,6 +21,7 @@
         ├── PartDamaged         a stored part is not what was recorded                store
         └── StoreUnavailable    full, read-only, forbidden, out of reach              store
             ├── AccessDenied    this account may not do that                          store
+            ├── KeyBusy         another process is writing this key                   store
             └── KeyRefused      not this key: something else is in its way            store
 
 Each class has a ``code`` (the contract of ``--json``) and knows by ``retryable`` whether the same call, made again
@@ -156,6 +157,10 @@ class AccessDenied(StoreUnavailable):
     """This account may not do that; ``fix`` names the missing permission."""
 
     retryable = False
+
+
+class KeyBusy(StoreUnavailable):
+    """Another process is writing this one key, or died of it; ``retry_after`` says when that is over, if it is old."""
 
 
 class KeyRefused(StoreUnavailable):

@@ -29,7 +29,6 @@ from pagebind.adapters.stores import s3_metadata
 from pagebind.adapters.stores.no_answer import NotTheStore
 from pagebind.adapters.stores.s3 import S3Store, connect
 from pagebind.adapters.stores.s3_bucket import Block, Content, UploadId
-from pagebind.adapters.stores.s3_claims import CLAIMS, LIFETIME, Claims
 from pagebind.adapters.stores.s3_errors import NotOffered, OutcomeUnknown, Request, translated
 from pagebind.adapters.stores.s3_upload import MOST_PARTS, PART_SIZE, part_size
 from pagebind.core.crc32c import combine_all
@@ -386,81 +385,6 @@ def test_lists_of_deletes_fall_back_to_keys(wire: Wire, work: S3Store) -> None:
     assert wire.operations().count("DeleteObjects") == 3
 
 
-class MemoryBucket:
-    """As much of a bucket as claims need; every claim is made at ``now``."""
-
-    name, prefix = "work", ""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.held: dict[str, ObjectInfo] = {}
-
-    def put(self, key: str, *_: object) -> ObjectInfo:
-        self.held[key] = ObjectInfo(key, 0, "v", self.now)
-        return self.held[key]
-
-    def list(self, prefix: str, _after: str) -> Iterator[ObjectInfo]:
-        return iter([info for key, info in sorted(self.held.items()) if key.startswith(prefix)])
-
-    def delete(self, key: str, _conditions: object) -> None:
-        del self.held[key]
-
-
-class TestClaims:
-    @pytest.fixture
-    def bucket(self) -> Any:
-        return MemoryBucket()
-
-    def test_keep_others_away_until_they_are_dead(self, bucket: Any) -> None:
-        claims = Claims(bucket, bucket)
-
-        def publish() -> None:
-            with claims.held("b") as about_to_publish:
-                about_to_publish()
-                raise OutcomeUnknown("no answer")
-
-        with pytest.raises(OutcomeUnknown):
-            publish()
-        assert len(bucket.held) == 1
-
-        bucket.now += LIFETIME
-        with claims.held("c"):
-            pass
-        with pytest.raises(StoreUnavailable), claims.held("b"):
-            raise AssertionError("not alone")
-        bucket.now += 1
-        with claims.held("b"):
-            pass
-        assert len(bucket.held) == 1
-
-        claims.sweep(bucket.now)
-        assert bucket.held == {}
-
-    @pytest.mark.parametrize("error", [ConditionFailed("no"), KeyboardInterrupt(), OutcomeUnknown("not asked yet")])
-    def test_are_withdrawn_when_nothing_was_published(self, bucket: Any, error: BaseException) -> None:
-        with pytest.raises(type(error)), Claims(bucket, bucket).held("b"):
-            raise error
-        assert bucket.held == {}
-
-    def test_do_not_let_a_process_publish_that_was_held_up(self, bucket: Any) -> None:
-        times = iter([0.0, 301.0])
-        with (
-            pytest.raises(StoreUnavailable),
-            Claims(bucket, bucket, monotonic=lambda: next(times)).held("b") as about_to_publish,
-        ):
-            about_to_publish()
-        assert bucket.held == {}
-
-
-def test_sweep_leaves_fresh_uploads_and_claims(work: S3Store, library: S3Store) -> None:
-    upload = library.bucket.begin_upload("o", Content({}))
-    work.put(f"{CLAIMS}x/y", b"")
-    library.sweep()
-    assert open_uploads(library) == ["o"]
-    assert keys(work) == [f"{CLAIMS}x/y"]
-    library.bucket.abort(upload)
-
-
 # -- answers
 
 
@@ -520,7 +444,6 @@ def test_what_vanishes_while_it_is_listed_is_left_out(wire: Wire, work: S3Store)
 def test_an_account_that_may_only_read_is_told_what_it_lacks(
     s3_server: S3Server,
     work: S3Store,
-    assert "see the account" in fix or "see the account" not in caught.value.fix
     library: S3Store,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -597,6 +520,7 @@ def test_answers_in_plain_words(status: int, code: str, error: type[StoreError],
         raise ClientError(answer, "GetObject")
     assert type(caught.value) is error
     assert fix in caught.value.fix
+    assert "see the account" in fix or "see the account" not in caught.value.fix
     assert caught.value.path == "k"
     assert "AKIDSECRET" not in f"{caught.value.message} {caught.value.fix}"
     assert f"{status} {status}" not in caught.value.message
@@ -644,26 +568,9 @@ ASKED: dict[str, Callable[[S3Store], object]] = {
 }
 
 
-    bare.setenv("AWS_ACCESS_KEY_ID", "id")
-    with pytest.raises(ConfigError, match="one half is missing: AWS_SECRET_ACCESS_KEY"):
-        _connect()
 @pytest.mark.parametrize("ask", ASKED)
 @pytest.mark.parametrize("body", [b"<html></html>", b"<a><b>1</b></a>", b""])
 def test_a_web_server_that_answers_200_to_anything_is_no_store(
-    assert "AWS_PROFILE" in caught.value.fix
-
-
-def test_an_endpoint_that_is_no_url(bare: pytest.MonkeyPatch) -> None:
-    bare.setenv("AWS_ACCESS_KEY_ID", "id")
-    bare.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    with pytest.raises(ConfigError, match="no URL"):
-        _connect("nowhere")
-
-
-def test_a_store_that_says_nothing_gives_its_error_soon(bare: pytest.MonkeyPatch) -> None:
-    bare.setenv("AWS_ACCESS_KEY_ID", "id")
-    bare.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    assert _connect().meta.config.read_timeout <= 25
     wire: Wire, work: S3Store, ask: str, body: bytes
 ) -> None:
     wire.answer = lambda request, _: answering(request, 200, body, **{"content-type": "text/html"})
@@ -737,9 +644,26 @@ def test_no_credentials_are_said_in_one_line(bare: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError) as caught:
         _connect()
     assert "AWS_ACCESS_KEY_ID" in caught.value.fix
+    bare.setenv("AWS_ACCESS_KEY_ID", "id")
+    with pytest.raises(ConfigError, match="one half is missing: AWS_SECRET_ACCESS_KEY"):
+        _connect()
     bare.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(ConfigError, match="no AWS profile nobody") as caught:
         _connect()
+    assert "AWS_PROFILE" in caught.value.fix
+
+
+def test_an_endpoint_that_is_no_url(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("AWS_ACCESS_KEY_ID", "id")
+    bare.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with pytest.raises(ConfigError, match="no URL"):
+        _connect("nowhere")
+
+
+def test_a_store_that_says_nothing_gives_its_error_soon(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("AWS_ACCESS_KEY_ID", "id")
+    bare.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert _connect().meta.config.read_timeout <= 25
 
 
 @pytest.mark.parametrize("by_environment", [False, True])

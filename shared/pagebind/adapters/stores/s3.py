@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 import google_crc32c
 
-from pagebind.adapters.stores.retrying import again
+from pagebind.adapters.stores.retrying import again, recognising
 from pagebind.adapters.stores.s3_bucket import Block, Bucket, Content, conditions_of
 from pagebind.adapters.stores.s3_claims import Claims
 from pagebind.adapters.stores.s3_client import connect
@@ -33,7 +33,7 @@ from pagebind.adapters.stores.s3_errors import NotOffered, UploadGone, WriteConf
 from pagebind.adapters.stores.s3_parts import proved
 from pagebind.adapters.stores.s3_upload import PART_SIZE, Upload, blocks, part_size
 from pagebind.core.crc32c import combine_all
-from pagebind.core.keys import is_key
+from pagebind.core.keys import BOOK_RECORDS, STAGING, is_key
 from pagebind.errors import (
     AccessDenied,
     ConditionFailed,
@@ -59,6 +59,9 @@ _AHEAD: Final = 2
 
 _STALE: Final = 24 * 3600.0
 """Seconds after which `S3Store.sweep` takes an upload for one that nobody will complete."""
+
+_UPLOADED: Final = (STAGING, BOOK_RECORDS)
+"""Where a work store has objects that are uploaded in parts."""
 
 
 class S3Store:
@@ -149,7 +152,7 @@ class S3Store:
         try:
             for block, is_last in blocks(chunks, size):
                 if is_last and upload is None:
-                    return self._put(key, block, condition, content, crc32c=crc32c)
+                    return self._put_surely(key, block, condition, content, crc32c)
                 upload = upload or self._begin(key, condition, content)
                 upload.send(block)
             return self._under(key, condition, partial(_finish, upload, key, crc32c))
@@ -164,14 +167,27 @@ class S3Store:
         with self._telling_apart(key, condition):
             return Upload(self.bucket, key, content)
 
-    def _put(
-        self, key: str, block: Block, condition: Condition | None, content: Content, *, crc32c: int | None = None
+    def _put_surely(
+        self, key: str, block: Block, condition: Condition | None, content: Content, crc32c: int | None
     ) -> ObjectInfo:
+        """As `_put`, repeated here: of a stream nobody else has the bytes, and an assembly would read them again."""
         if crc32c not in {None, block.crc32c}:
             raise _differs(key)
-
-        written = self._under(key, condition, partial(self.bucket.put, key, block, content))
+        put, own = partial(self._put, key, block, condition, content), partial(self._own, key, block, content)
+        written = again(recognising(put, own), f"put {key}")
         return written if crc32c is None else written._replace(crc32c=crc32c)
+
+    def _put(self, key: str, block: Block, condition: Condition | None, content: Content) -> ObjectInfo:
+        return self._under(key, condition, partial(self.bucket.put, key, block, content))
+
+    def _own(self, key: str, block: Block, content: Content) -> ObjectInfo | None:
+        """What stands there, if it is what was to be written: then a request did that whose answer was lost."""
+        found = again(partial(self.head, key), f"head {key}")
+        if found is None or (found.size, dict(found.metadata or {})) != (len(block.data), dict(content.metadata)):
+            return None
+        if found.crc32c is None:
+            return found if again(partial(self.get, key), f"get {key}") == block.data else None
+        return found if found.crc32c == block.crc32c else None
 
     def _under(
         self, key: str, condition: Condition | None, write: Callable[[Mapping[str, str]], ObjectInfo]
@@ -203,7 +219,7 @@ class S3Store:
             return write({})
 
     def _demand(self, key: str, condition: Condition) -> None:
-        standing = self.head(key)
+        standing = again(partial(self.head, key), f"head {key}")
         wanted = None if isinstance(condition, Absent) else condition.version
         if (standing.version if standing else None) != wanted:
             raise _condition_failed(key)
@@ -319,13 +335,17 @@ class S3Store:
                 self._abort(upload)
 
     def sweep(self) -> None:
-        """See `Store.sweep`: aborts uploads, and removes claims, that have been there for a day."""
+        """See `Store.sweep`: a day after they were begun it aborts uploads into work, and removes claims.
+
+        Of uploads below other keys nothing tells whose they are: the next finalize of a book aborts what is left of it.
+        """
         long_ago = time.time() - _STALE
-        for upload in self.bucket.uploads(""):
-            if upload.begun < long_ago:
-                self._abort(upload)
         if self._claims:
             self._claims.sweep(long_ago)
+            return
+        for upload in chain.from_iterable(self.bucket.uploads(prefix) for prefix in _UPLOADED):
+            if upload.begun < long_ago:
+                self._abort(upload)
 
     def _abort(self, upload: UploadId) -> None:
         with suppress(UploadGone):

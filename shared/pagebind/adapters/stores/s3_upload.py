@@ -11,12 +11,13 @@ import logging
 import re
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import google_crc32c
 
+from pagebind.adapters.stores.no_answer import NotTheStore
 from pagebind.adapters.stores.retrying import again
 from pagebind.adapters.stores.s3_bucket import Block, SentPart
 from pagebind.adapters.stores.s3_errors import OutcomeUnknown, UploadGone
@@ -26,7 +27,7 @@ from pagebind.errors import ConditionFailed, StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from pagebind.adapters.stores.s3_bucket import Bucket, Content
+    from pagebind.adapters.stores.s3_bucket import Bucket, Content, UploadId
     from pagebind.ports.store import ObjectInfo
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Upload:
     def __init__(self, bucket: Bucket, key: str, content: Content) -> None:
         self._bucket = bucket
         self._content = content
-        self._id = again(partial(bucket.begin_upload, key, content), f"begin the upload of {key}")
+        self._id = again(partial(_begun, bucket, key, content), f"begin the upload of {key}")
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="s3-upload")
         self._under_way: deque[Future[SentPart]] = deque()
         self._sent: list[SentPart] = []
@@ -101,7 +102,8 @@ class Upload:
         def ask() -> ObjectInfo | StoreError:
             nonlocal lost
             try:
-                return self._bucket.complete(self._id, self._sent, crc32c, self._content, conditions)
+                with _may_be_cut():
+                    return self._bucket.complete(self._id, self._sent, crc32c, self._content, conditions)
             except OutcomeUnknown:
                 lost = True
                 raise
@@ -135,6 +137,20 @@ class Upload:
                 raise
             except StoreError as error:
                 log.warning("an upload of %s stays unfinished: %s", self._id.key, error.message)
+
+
+def _begun(bucket: Bucket, key: str, content: Content) -> UploadId:
+    with _may_be_cut():
+        return bucket.begin_upload(key, content)
+
+
+@contextmanager
+def _may_be_cut() -> Iterator[None]:
+    """An answer that lacks everything may have been cut behind its head: AWS sends that before it has completed."""
+    try:
+        yield
+    except NotTheStore as error:
+        raise OutcomeUnknown(error.message, fix=error.fix, path=error.path) from error
 
 
 def _version_of(parts: Iterable[SentPart]) -> str | None:
