@@ -170,23 +170,6 @@ class TestGcsConditions:
             "missing",
         ]
 
-    def test_fields(self, bucket: Any, gcs_proxy: StoreProxy) -> None:
-        for name in "abc":
-            _written(bucket, name)
-        path = f"/storage/v1/b/{bucket.name}/o?fields=items(name,size),nextPageToken&maxResults=2&startOffset=b"
-        status, content = _ask(gcs_proxy, "GET", path)
-        assert (status, content) == (200, b'{"items": [{"name": "b", "size": "7"}, {"name": "c", "size": "7"}]}')
-        assert (
-            _ask(gcs_proxy, "GET", f"/storage/v1/b/{bucket.name}/o/a?fields=owner/entity,size")[1] == b'{"size": "7"}'
-        )
-
-
-def _ask(proxy: StoreProxy, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)) as connection:
-        connection.request(method, path, body)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-
     def test_what_has_come_of_an_upload(self, bucket: Any) -> None:
         quarter = 256 * 1024
         url = bucket.blob("o").create_resumable_upload_session(if_generation_match=0)
@@ -203,6 +186,23 @@ def _ask(proxy: StoreProxy, method: str, path: str, body: bytes = b"") -> tuple[
         assert send(f"{quarter}-{quarter}/{quarter + 1}", b"1")[0] == 200
         assert send(f"*/{quarter + 1}")[0] == send("*/*")[0] == 200
         assert bucket.blob("o").download_as_bytes() == bytes(quarter) + b"1"
+
+    def test_fields(self, bucket: Any, gcs_proxy: StoreProxy) -> None:
+        for name in "abc":
+            _written(bucket, name)
+        path = f"/storage/v1/b/{bucket.name}/o?fields=items(name,size),nextPageToken&maxResults=2&startOffset=b"
+        status, content = _ask(gcs_proxy, "GET", path)
+        assert (status, content) == (200, b'{"items": [{"name": "b", "size": "7"}, {"name": "c", "size": "7"}]}')
+        assert (
+            _ask(gcs_proxy, "GET", f"/storage/v1/b/{bucket.name}/o/a?fields=owner/entity,size")[1] == b'{"size": "7"}'
+        )
+
+
+def _ask(proxy: StoreProxy, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)) as connection:
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
 
 
 class TestGcsCounts:
