@@ -140,7 +140,7 @@ class Composition:
         """
 
         def own() -> ObjectInfo | None:
-            standing = self._work.head(wanted.key)
+            standing = again(partial(self._work.head, wanted.key), f"head {wanted.key}")
             alike = standing is not None and (standing.size, standing.crc32c) == (wanted.size, wanted.crc32c)
             return standing if alike else None
 
