@@ -306,7 +306,7 @@ class GcsStore:
 
     def _own(self, key: str, size: int, crc32c: int, metadata: Mapping[str, str] | None) -> ObjectInfo | None:
         """What stands there, if it is what was to be written: then a request did that whose answer was lost."""
-        found = self.head(key)
+        found = again(partial(self.head, key), f"head {key}")
         wanted = (size, crc32c, dict(metadata or {}))
         alike = found is not None and (found.size, found.crc32c, dict(found.metadata or {})) == wanted
         return found if alike else None

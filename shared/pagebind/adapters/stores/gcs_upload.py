@@ -1,14 +1,15 @@
 """Content of unknown length to Google Cloud Storage, in pieces, by a resumable upload.
 
 An upload shows nothing until its last piece is in; one that is left alone is invisible, costs nothing and expires after
-a week. Bytes that are already there are ignored when they are sent again, so a piece whose answer was lost is simply
-repeated. Source: cloud.google.com/storage/docs/performing-resumable-uploads.
+a week. After a piece that failed, or whose answer was lost, the store is asked what it has before the rest is sent, as
+it wants it. Source: cloud.google.com/storage/docs/performing-resumable-uploads#status-check.
 """
 
 from __future__ import annotations
 
 import base64
 import re
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +44,7 @@ class Upload:
         self._call = call
         self._timeout = timeout
         self._held = 0
+        self._in_doubt = False
         self._crc32c = 0
 
     def send(self, piece: bytes, *, last: bool) -> dict[str, Any]:
@@ -57,10 +59,32 @@ class Upload:
         resource: dict[str, Any] | None = None
         while resource is None and (last or self._held < end):
             before = self._held
-            resource = again(lambda: self._put(piece[self._held - start :], end, last=last), f"upload {self._call.key}")
-            if resource is None and not before < self._held <= end:
-                raise StoreUnavailable(f"{self._call.place} was not taken whole", path=self._call.key)
+            resource = again(partial(self._advance, piece, start, last=last), f"upload {self._call.key}")
+            if resource is None and self._held <= before:
+                raise self._not_whole()
         return resource or {}
+
+    def _advance(self, piece: bytes, start: int, *, last: bool) -> dict[str, Any] | None:
+        """Send what the store lacks of the piece that begins at byte ``start``; the resource if the object is made."""
+        end = start + len(piece)
+        if self._in_doubt:
+            made = self._ask(b"", end, last=last)
+            if made is not None or (self._held == end and not last):
+                return made
+        return self._ask(piece[self._held - start :], end, last=last)
+
+    def _ask(self, rest: bytes, end: int, *, last: bool) -> dict[str, Any] | None:
+        """One request; afterwards ``_held`` bytes are there. No bytes: the question how many there are."""
+        before, self._in_doubt = self._held, True
+        resource = self._put(rest, end, last=last)
+        if not before <= self._held <= end:
+            self._held = before
+            raise self._not_whole()
+        self._in_doubt = False
+        return resource
+
+    def _not_whole(self) -> StoreUnavailable:
+        return StoreUnavailable(f"{self._call.place} was not taken whole", path=self._call.key)
 
     def _put(self, rest: bytes, end: int, *, last: bool) -> dict[str, Any] | None:
         """One request; the resource if the object is made."""
