@@ -8,12 +8,14 @@ import time
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pagebind.adapters.stores.retrying import again
 from pagebind.adapters.stores.s3_client import is_aws, sends_checksums
 from pagebind.adapters.stores.s3_errors import Demand, NotOffered, PastTheEnd, Request, translated
 from pagebind.adapters.stores.s3_metadata import decode, encode
+from pagebind.adapters.stores.s3_reads import Reads
 from pagebind.core.keys import is_key
 from pagebind.errors import AccessDenied, KeyMissing, StoreUnavailable
 from pagebind.ports.store import Absent, Condition, ObjectInfo
@@ -23,12 +25,15 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pagebind.adapters.stores.s3_client import Client
+    from pagebind.adapters.stores.s3_reads import Answer
 
 _CHUNK = 512 * 1024
 _ALGORITHM = "CRC32C"
 _FULL_OBJECT = "FULL_OBJECT"
 _GET, _PUT, _LIST, _DELETE = "s3:GetObject", "s3:PutObject", "s3:ListBucket", "s3:DeleteObject"
 _ABORT, _LIST_UPLOADS = "s3:AbortMultipartUpload", "s3:ListBucketMultipartUploads"
+_META = "x-amz-meta-"
+_CHECKSUM_MODE = {"x-amz-checksum-mode": "ENABLED"}
 _BINARY = "application/octet-stream"
 _OF_A_LISTING = frozenset({"IsTruncated", "Name", "KeyCount", "Bucket"})
 """Of these every store sends one at least, with an empty listing as well."""
@@ -89,6 +94,7 @@ class Bucket:
         self.sends_checksums = sends_checksums(client)
         self.connections: int = client.meta.config.max_pool_connections
         self._client = client
+        self._reads = Reads(client, name)
         self._proves_whole = self.sends_checksums
         self._deletes_by_etag = True
         if not self.sends_checksums:
@@ -108,6 +114,9 @@ class Bucket:
 
     def head(self, key: str) -> ObjectInfo | None:
         """What stands there, with its metadata."""
+        plain = self._reads.ask("HEAD", self.prefix + key, _CHECKSUM_MODE if self.sends_checksums else None)
+        if plain is not None:
+            return _described(key, plain)
         mode = {"ChecksumMode": "ENABLED"} if self.sends_checksums else {}
         try:
             with self._asking(_GET, key) as demand:
@@ -131,6 +140,10 @@ class Bucket:
         """So many bytes of an object of ``of`` bytes; None where it has another size."""
         whole = length == of
         wanted = {} if whole else {"Range": f"bytes={start}-{start + length - 1}"}
+        plain = self._reads.ask("GET", self.prefix + key, wanted)
+        if plain is not None and plain.status != HTTPStatus.NOT_FOUND:
+            found = len(plain.body) if whole else int(plain.headers.get("Content-Range", "/0").rpartition("/")[2])
+            return plain.body if found == of else None
         with suppress(PastTheEnd), self._asking(_GET, key) as demand:
             answer = self._client.get_object(**self._named(key), **wanted)
             body = demand(answer, "ETag", "ContentLength" if whole else "ContentRange")["Body"]
@@ -333,6 +346,21 @@ def _base64(raw: bytes) -> str:
 
 def _version(answer: Mapping[str, Any]) -> str:
     return str(answer["ETag"]).removeprefix("W/").strip('"')
+
+
+def _described(key: str, plain: Answer) -> ObjectInfo | None:
+    """An answer to a HEAD; None: nothing stands there."""
+    if plain.status == HTTPStatus.NOT_FOUND:
+        return None
+    told = {name.lower(): value for name, value in plain.headers.items()}
+    answer = {
+        "ETag": told["etag"],
+        "ChecksumCRC32C": told.get("x-amz-checksum-crc32c"),
+        "ChecksumType": told.get("x-amz-checksum-type"),
+    }
+    metadata = {name.removeprefix(_META): value for name, value in told.items() if name.startswith(_META)}
+    created = parsedate_to_datetime(told["last-modified"]).timestamp()
+    return ObjectInfo(key, int(told["content-length"]), _version(answer), created, decode(metadata), _crc32c(answer))
 
 
 def _crc32c(answer: Mapping[str, Any]) -> int | None:
