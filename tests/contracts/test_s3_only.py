@@ -482,6 +482,14 @@ def test_a_bucket_that_is_not_there_is_named(fresh: Client) -> None:
             call()
 
 
+@pytest.mark.parametrize("name", ["", "Bad Bucket!"])
+def test_a_bucket_that_none_can_be_called_is_not_asked_for(wire: Wire, name: str) -> None:
+    with pytest.raises(AccessDenied) as caught:
+        S3Store(wire.client, name).put("o", b"")
+    assert "correct the bucket in [store]" in caught.value.fix
+    assert wire.sent == []
+
+
 @pytest.mark.parametrize(
     ("status", "code", "error", "fix"),
     [
