@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pagebind.adapters.stores.s3_bucket import Bucket
 
 _SEGMENT: Final = 4 * 2**20
-_AHEAD: Final = 16 * 2**20
+_AHEAD: Final = 8 * 2**20
 """Bytes that may be read and not yet used."""
 
 _READERS: Final = 12
