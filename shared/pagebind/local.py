@@ -16,7 +16,7 @@ from pagebind.app.report import VolumeReport, problem_of
 from pagebind.core import keys
 from pagebind.core.planner import Action, Problem, State
 from pagebind.core.wording import counted
-from pagebind.errors import AccessDenied, KeyRefused, PagebindError, StoreError, StoreUnavailable
+from pagebind.errors import AccessDenied, KeyBusy, KeyRefused, PagebindError, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -267,7 +267,7 @@ class Runner:
     def _handle_finalize(self, task: FinalizeTask) -> None:
         try:
             finalized = self._finalize(task)
-        except KeyRefused as error:
+        except (KeyBusy, KeyRefused) as error:
             self._note(f"{task.volume}/", problem_of(error))
             return
         except AccessDenied as error:
