@@ -32,7 +32,7 @@ def no_pauses() -> Iterator[None]:
 
 
 @pytest.fixture
-def gcs_stores(gcs_proxy: StoreProxy, gcs_bucket: str) -> Callable[[], tuple[Store, Store]]:
+def gcs_stores(gcs_proxy: StoreProxy, gcs_bucket: str) -> Iterator[Callable[[], tuple[Store, Store]]]:
     """Makes a new work store, and its library in another bucket, behind a strict Google Cloud Storage server."""
     from pagebind.adapters.stores.gcs import GcsStore, connect
 
@@ -45,7 +45,8 @@ def gcs_stores(gcs_proxy: StoreProxy, gcs_bucket: str) -> Callable[[], tuple[Sto
         work = GcsStore(client, gcs_bucket, f"{place}/")
         return work, GcsStore(client, library, f"{place}/", work=work)
 
-    return make
+    yield make
+    client.close()
 
 
 @pytest.fixture

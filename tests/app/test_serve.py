@@ -66,6 +66,7 @@ def memory_of_ours() -> int:
 
 def test_two_hundred_rounds_leave_nothing_behind(world: World) -> None:
     world.source.folder(FOLDER, "1.jpg", "2.jpg")
+    gc.collect()  # what earlier tests left open
     threads, files = threading.active_count(), open_files()
     memory = Memory()
     told: list[tuple[int, str]] = []
@@ -83,7 +84,7 @@ def test_two_hundred_rounds_leave_nothing_behind(world: World) -> None:
             world.source.down = ServerUnreachable(f"down {number}") if 79 <= number < 99 else None
             world.source.listed.clear()
             assert threads_left(threads) <= threads
-            assert open_files() == files
+            assert open_files() <= files
             if number in (70, 199):
                 gc.collect()
                 at_rest[number] = memory_of_ours()
