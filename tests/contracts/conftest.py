@@ -1,10 +1,15 @@
 import os
 import shutil
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from pagebind.adapters.stores.s3 import connect
+from pagebind.adapters.stores.s3_client import Client
+from pagebind.demo.object_stores import S3Server
 
 pytest.register_assert_rewrite("tests.contracts.store_suite")
 
@@ -41,3 +46,40 @@ def vfat(tmp_path: Path, mount: Callable[..., Path]) -> Path:
     os.truncate(image, 64 * 1024 * 1024)
     subprocess.run([make, str(image)], check=True, capture_output=True)
     return mount("-t", "vfat", "-o", "loop,utf8", str(image))
+
+
+@pytest.fixture(scope="session")
+def s3_connect(s3_server: S3Server) -> Iterator[Callable[[str], Client]]:
+    """Connects to a server with two buckets, ``work`` and ``library``, with checksums ``on`` or ``off``."""
+    clients: list[Client] = []
+    for bucket in ("work", "library"):
+        s3_server.create_bucket(bucket)
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in s3_server.environment().items():
+            environment.setenv(name, value)
+
+        def connect_to_it(checksums: str) -> Client:
+            clients.append(
+                connect(endpoint=s3_server.url, region=None, addressing="auto", checksums=checksums, connections=16)
+            )
+            return clients[-1]
+
+        yield connect_to_it
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def s3_client(s3_connect: Callable[[str], Client]) -> Client:
+    return s3_connect("on")
+
+
+@pytest.fixture(scope="session")
+def s3_client_without_checksums(s3_connect: Callable[[str], Client]) -> Client:
+    return s3_connect("off")
+
+
+@pytest.fixture
+def s3_prefix() -> str:
+    """The test's own."""
+    return f"{uuid.uuid4().hex}/a b/"

@@ -1,7 +1,5 @@
 """Claims: how a book is published by one process at a time where the store knows no conditional writes."""
 
-# ruff: noqa: F811 - fixtures are imported, and asked for by name
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -9,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.contracts.store_suite import crc32c, keys, parts_of
 from tests.contracts.test_s3_only import MEBIBYTE, as_b2, as_garage, no_waiting, open_uploads  # noqa: F401
-from tests.contracts.test_s3_store import s3_connect, s3_prefix  # noqa: F401
-from tests.support.servers import s3_server  # noqa: F401
 
 from pagebind.adapters.stores.retrying import LONGEST_WAIT, RetryingStore
 from pagebind.adapters.stores.s3 import S3Store, connect

@@ -1,7 +1,5 @@
 """Requests to S3 that fail once, or whose answer is lost or cut, and uploads that others have begun."""
 
-# ruff: noqa: F811 - fixtures are imported, and asked for by name
-
 from __future__ import annotations
 
 import time
@@ -11,15 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from tests.contracts.store_suite import crc32c, keys, parts_of
 from tests.contracts.test_s3_only import MEBIBYTE, no_waiting, open_uploads  # noqa: F401
-from tests.contracts.test_s3_store import s3_connect, s3_prefix  # noqa: F401
-from tests.support.servers import s3_server  # noqa: F401
 
+from pagebind.adapters.stores.retrying import RetryingStore
 from pagebind.adapters.stores.s3 import S3Store, connect
 from pagebind.adapters.stores.s3_bucket import Content
 from pagebind.adapters.stores.s3_claims import CLAIMS
 from pagebind.core.keys import STAGING
 from pagebind.demo.store_proxy import Fault, StoreProxy
-from pagebind.errors import ConditionFailed
+from pagebind.errors import ConditionFailed, StoreUnavailable
 from pagebind.ports.store import ABSENT
 
 if TYPE_CHECKING:
@@ -66,6 +63,16 @@ WRITES = ("PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipart
 
 
 class TestFaults:
+    def test_a_listing_that_is_cut_is_no_empty_one(self, place: Place, s3_prefix: str) -> None:
+        """Its head says 200; it is asked for again."""
+        place.work.put("a/1", b"")
+        place.proxy.on_call = once_each(Fault(cut=0), "ListObjectsV2", "ListMultipartUploads")
+
+        assert keys(RetryingStore(place.work), "a/") == ["a/1"]
+        with pytest.raises(StoreUnavailable) as caught:
+            place.work.abandon("a/")
+        assert caught.value.retryable
+
     @pytest.mark.parametrize("fault", [Fault(status=503), Fault(drop="before"), Fault(drop="after"), Fault(status=500)])
     @pytest.mark.parametrize("size", [1, 9 * MEBIBYTE])
     def test_a_stream_is_written_though_each_kind_of_request_fails_once(

@@ -1,7 +1,5 @@
 """What only S3 has to be tried for: uploads in parts, relatives that lack conditions, refusals, lost answers."""
 
-# ruff: noqa: F811 - fixtures are imported, and asked for by name
-
 from __future__ import annotations
 
 import io
@@ -22,8 +20,6 @@ from botocore.exceptions import ClientError, EndpointConnectionError, SSLError
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.contracts.store_suite import crc32c, keys, parts_of
-from tests.contracts.test_s3_store import s3_client, s3_connect, s3_prefix  # noqa: F401
-from tests.support.servers import s3_server  # noqa: F401
 
 from pagebind.adapters.stores import s3_metadata
 from pagebind.adapters.stores.no_answer import NotTheStore

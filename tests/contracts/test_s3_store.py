@@ -2,58 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from tests.contracts.store_suite import StoreSuite
-from tests.support.servers import s3_server  # noqa: F401 - a fixture
 
-from pagebind.adapters.stores.s3 import S3Store, connect
+from pagebind.adapters.stores.s3 import S3Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from pagebind.adapters.stores.s3_client import Client
-    from pagebind.demo.object_stores import S3Server
     from pagebind.ports.store import Store
-
-
-@pytest.fixture(scope="session")
-def s3_connect(s3_server: S3Server) -> Iterator[Callable[[str], Client]]:  # noqa: F811 - asked for by name
-    """Connects to a server with two buckets, ``work`` and ``library``, with checksums ``on`` or ``off``."""
-    clients: list[Client] = []
-    for bucket in ("work", "library"):
-        s3_server.create_bucket(bucket)
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in s3_server.environment().items():
-            environment.setenv(name, value)
-
-        def connect_to_it(checksums: str) -> Client:
-            clients.append(
-                connect(endpoint=s3_server.url, region=None, addressing="auto", checksums=checksums, connections=16)
-            )
-            return clients[-1]
-
-        yield connect_to_it
-    for client in clients:
-        client.close()
-
-
-@pytest.fixture(scope="session")
-def s3_client(s3_connect: Callable[[str], Client]) -> Client:
-    return s3_connect("on")
-
-
-@pytest.fixture(scope="session")
-def s3_client_without_checksums(s3_connect: Callable[[str], Client]) -> Client:
-    return s3_connect("off")
-
-
-@pytest.fixture
-def s3_prefix() -> str:
-    """The test's own."""
-    return f"{uuid.uuid4().hex}/a b/"
 
 
 class TestWork(StoreSuite):

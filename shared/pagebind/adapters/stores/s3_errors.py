@@ -73,7 +73,10 @@ class Request(NamedTuple):
 
 
 class Demand(Protocol):
-    """Gives the answer back if it has all of ``names``, or raises `NotTheStore`."""
+    """Gives the answer back if it has all of ``names``.
+
+    Raises `OutcomeUnknown` where the rest was lost on the way, else `NotTheStore`.
+    """
 
     def __call__(self, answer: dict[str, Any], *names: str) -> dict[str, Any]: ...
 
@@ -116,6 +119,7 @@ _OF_WEB_SERVERS = frozenset({301, 302, 303, 307, 308, 404, 405})
 
 _IS_IT_S3: Final = "is [store] endpoint that of an S3 server? correct it"
 _REGION_HEADER = "x-amz-bucket-region"
+_OF_EVERY_ANSWER = "x-amz-request-id"
 
 
 @contextmanager
@@ -128,6 +132,8 @@ def translated(request: Request) -> Iterator[Demand]:
 
     def demand(answer: dict[str, Any], *names: str) -> dict[str, Any]:
         if not answer.keys() >= set(names):
+            if _OF_EVERY_ANSWER in answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}):
+                raise OutcomeUnknown(f"s3://{request.bucket}: an answer was cut short", path=request.key)
             raise _no_s3(f"s3://{request.bucket}: {request.server} answers, but not as S3 does", request)
         return answer
 
