@@ -23,10 +23,9 @@ from pagebind.errors import ConfigError
 _Table = Mapping[str, Any]
 
 _KINDS = {"file": "a folder", "gs": "on gs://", "s3": "on s3://"}
-_CREDENTIAL = re.compile(
+_CREDENTIAL = (  # not compiled here: only mistakes need it
     r"(aws_|google_|gcs?_|s3_)?(access_?key(_?id)?|secret(_?access)?_?key|secret|session_?token|token|api_?key|key"
-    r"|(application_)?credentials?(_?file)?|service_?account(_?(key|file|json))?|key_?file|(user(name)?|password)|profile)",
-    re.IGNORECASE,
+    r"|(application_)?credentials?(_?file)?|service_?account(_?(key|file|json))?|key_?file|(user(name)?|password)|profile)"
 )
 _CREDENTIALS_BELONG = (
     "take it out, credentials of a store never stand here: S3 takes AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or"
@@ -120,7 +119,7 @@ def _refuse_unknown_variables(env: Mapping[str, str]) -> None:
 
 def _is_credential(section: str, key: str) -> bool:
     """Whether somebody wants to give the store its credentials by this key."""
-    return section == "store" and _CREDENTIAL.fullmatch(key) is not None
+    return section == "store" and re.fullmatch(_CREDENTIAL, key, re.IGNORECASE) is not None
 
 
 def _plain(name: str) -> str:

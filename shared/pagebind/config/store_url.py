@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 BUCKET_SCHEMES: Final = ("gs", "s3")
 
-_BUCKET_NAMES: Final = {
+_BUCKET_NAMES: Final = {  # not compiled here: folders have no use for them
     # https://cloud.google.com/storage/docs/buckets#naming: up to 222 where there are dots, 63 between two of them.
-    "gs": re.compile(r"(?!.*[^.]{64})(?!\d+(?:\.\d+){3}$)[a-z0-9](?:[a-z0-9_-]{1,61}|[a-z0-9._-]{1,220})[a-z0-9]"),
+    "gs": r"(?!.*[^.]{64})(?!\d+(?:\.\d+){3}$)[a-z0-9](?:[a-z0-9_-]{1,61}|[a-z0-9._-]{1,220})[a-z0-9]",
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-    "s3": re.compile(r"(?!.*\.\.)(?!\d+(?:\.\d+){3}$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"),
+    "s3": r"(?!.*\.\.)(?!\d+(?:\.\d+){3}$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
 }
 _BUCKET_LETTERS: Final = {
     "gs": "a-z, 0-9, -, _ and ., and no IP address",
@@ -126,7 +126,7 @@ def _bucket(scheme: str, rest: str, place: Place) -> tuple[str, str]:
 
 def is_bucket(scheme: str, name: str) -> bool:
     """Whether a bucket of this kind can be called so."""
-    return _BUCKET_NAMES[scheme].fullmatch(name) is not None
+    return re.fullmatch(_BUCKET_NAMES[scheme], name) is not None
 
 
 def _joined(scheme: str, bucket: str, path: str) -> str:
