@@ -31,7 +31,7 @@ Neither ever holds a token, a sign, a password or a provider's link.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class PagebindError(Exception):
@@ -146,6 +146,21 @@ class ConditionFailed(StoreError):
 class PartDamaged(StoreError):
     """A part is missing, or its bytes are not those that were recorded. ``path`` is the part's key."""
 
+    @classmethod
+    def gone(cls, key: str) -> Self:
+        """The part is missing."""
+        return cls(f"{key} is not there any more", path=key)
+
+    @classmethod
+    def differs(cls, key: str) -> Self:
+        """The part is there, and not what it was."""
+        return cls(f"{key} is not what was recorded when it was written", path=key)
+
+    @classmethod
+    def whole_differs(cls, key: str) -> Self:
+        """Every part is right, and what they make under ``key`` is not."""
+        return cls(f"{key} put together is not what its parts were to make", path=key)
+
 
 class StoreUnavailable(StoreError):
     """The store cannot do this now: full, read-only, forbidden, not there."""
@@ -167,3 +182,8 @@ class KeyRefused(StoreUnavailable):
     """The store cannot do this with this one key: another kind of file stands there, or its name will not do."""
 
     retryable = False
+
+    @classmethod
+    def of_no_key(cls, key: str) -> Self:
+        """This text is the key of no object, in this store or in any."""
+        return cls(f"{key!r} is no key", fix="give the folder or file on the server another name", path=key)

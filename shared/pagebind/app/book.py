@@ -130,9 +130,9 @@ def _proved(part: StoredPart, work: Store) -> bytes:
     try:
         content = work.get(part.key)
     except KeyMissing as error:
-        raise PartDamaged(f"{part.key} is not there any more", path=part.key) from error
+        raise PartDamaged.gone(part.key) from error
     if _crc32c(content) != part.crc32c:
-        raise PartDamaged(f"{part.key} is not what was recorded when it was written", path=part.key)
+        raise PartDamaged.differs(part.key)
     return content
 
 

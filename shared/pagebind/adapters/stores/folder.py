@@ -376,7 +376,7 @@ class FolderStore:
                 whole = google_crc32c.extend(whole, chunk)
                 yield chunk
         if whole != crc32c:
-            raise PartDamaged(f"{key} put together is not what its parts were to make", path=key)
+            raise PartDamaged.whole_differs(key)
 
     def _proved_part(self, part: StoredPart) -> Iterator[bytes]:
         source = self._work or self
@@ -389,11 +389,11 @@ class FolderStore:
                         size += len(chunk)
                         yield chunk
         except KeyMissing as error:
-            raise PartDamaged(f"{part.key} is not there any more", path=part.key) from error
+            raise PartDamaged.gone(part.key) from error
         except OSError as error:  # a bad sector: as good as lost
             raise PartDamaged(f"{part.key} cannot be read ({error.strerror})", path=part.key) from error
         if (size, crc32c) != (part.size, part.crc32c):
-            raise PartDamaged(f"{part.key} is not what was recorded when it was written", path=part.key)
+            raise PartDamaged.differs(part.key)
 
     # -- removing
 
@@ -448,7 +448,7 @@ class FolderStore:
 
     def _path(self, key: str) -> Path:
         if not is_key(key) or self._is_ours(key.partition("/")[0]):
-            raise KeyRefused(f"{key!r} is no key", fix="give the folder or file on the server another name", path=key)
+            raise KeyRefused.of_no_key(key)
         return self.root / unicodedata.normalize("NFC", key)
 
     def _is_ours(self, name: str) -> bool:

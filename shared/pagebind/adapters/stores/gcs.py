@@ -228,7 +228,7 @@ class GcsStore:
         if not any(isinstance(part, StoredPart) for part in pieced):
             data = b"".join(part for part in pieced if isinstance(part, bytes))
             if google_crc32c.value(data) != crc32c:
-                raise PartDamaged(f"{key} is not what its parts were to make", path=key)
+                raise PartDamaged.whole_differs(key)
             return self._put(key, data, condition, metadata, content_type)
         work = self._work or self
         with Composition(work, key, pieced) as composition:
@@ -431,7 +431,7 @@ class GcsStore:
     def _blob(self, key: str, generation: int | None = None) -> Any:
         name = self._prefix + key
         if not is_key(key) or len(name.encode()) > _LONGEST_NAME or set(name) & {"\r", "\n"}:
-            raise KeyRefused(f"{key!r} is no key", fix="give the folder or file on the server another name", path=key)
+            raise KeyRefused.of_no_key(key)
         return self._bucket.blob(name, generation=generation)
 
     def _new_blob(self, key: str, metadata: Mapping[str, str] | None) -> Any:

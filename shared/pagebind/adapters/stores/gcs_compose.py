@@ -149,7 +149,7 @@ class Composition:
     def _damaged(self, suspects: Iterable[StoredPart]) -> PartDamaged:
         """The error that names the whole; raises the one that names a part if a suspect is one that is damaged."""
         self._demand_sound(suspects)
-        return PartDamaged(f"{self._target} put together is not what its parts were to make", path=self._target)
+        return PartDamaged.whole_differs(self._target)
 
     def _demand_sound(self, suspects: Iterable[StoredPart]) -> None:
         """Look at stored parts one by one. Raises: PartDamaged: of the first that is not what was recorded."""
@@ -158,9 +158,9 @@ class Composition:
     def _look(self, part: StoredPart) -> None:
         standing = self._work.head(part.key)
         if standing is None:
-            raise PartDamaged(f"{part.key} is not there any more", path=part.key)
+            raise PartDamaged.gone(part.key)
         if (standing.version, standing.size, standing.crc32c) != part[1:]:
-            raise PartDamaged(f"{part.key} is not what was recorded when it was written", path=part.key)
+            raise PartDamaged.differs(part.key)
 
     def _new_key(self) -> str:
         """A name of its own for what is about to be written."""

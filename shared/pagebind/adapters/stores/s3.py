@@ -127,7 +127,7 @@ class S3Store:
         self._demand_key(key)
         sums = [_sums(part) for part in parts]
         if combine_all(sums) != crc32c:
-            raise _differs(key)
+            raise PartDamaged.whole_differs(key)
         content, size = Content(metadata or {}, content_type), part_size(sum(length for _, length in sums))
         source = (self._work or self).bucket
 
@@ -172,7 +172,7 @@ class S3Store:
     ) -> ObjectInfo:
         """As `_put`, repeated here: of a stream nobody else has the bytes, and an assembly would read them again."""
         if crc32c not in {None, block.crc32c}:
-            raise _differs(key)
+            raise PartDamaged.whole_differs(key)
         put, own = partial(self._put, key, block, condition, content), partial(self._own, key, block, content)
         written = again(recognising(put, own), f"put {key}")
         return written if crc32c is None else written._replace(crc32c=crc32c)
@@ -365,7 +365,7 @@ class S3Store:
     @staticmethod
     def _demand_key(key: str) -> None:
         if not is_key(key):
-            raise KeyRefused(f"{key!r} is no key", fix="give the folder or file on the server another name", path=key)
+            raise KeyRefused.of_no_key(key)
 
 
 def _once_more(write: Callable[[], ObjectInfo]) -> ObjectInfo:
@@ -387,12 +387,8 @@ def _finish(upload: Upload | None, key: str, crc32c: int | None, conditions: Map
     """Complete an upload of exactly these bytes."""
     assert upload is not None
     if crc32c is not None and upload.crc32c() != crc32c:
-        raise _differs(key)
+        raise PartDamaged.whole_differs(key)
     return upload.complete(conditions)
-
-
-def _differs(key: str) -> PartDamaged:
-    return PartDamaged(f"{key} put together is not what its parts were to make", path=key)
 
 
 def _condition_failed(key: str) -> ConditionFailed:

@@ -104,9 +104,9 @@ def _read(bucket: Bucket, segment: Segment) -> bytes:
     try:
         content = again(read, f"read {part.key}")
     except KeyMissing as error:
-        raise PartDamaged(f"{part.key} is not there any more", path=part.key) from error
+        raise PartDamaged.gone(part.key) from error
     if content is None:
-        raise _damaged(part)
+        raise PartDamaged.differs(part.key)
     return content
 
 
@@ -127,7 +127,7 @@ class _Proof:
 
     def settle(self) -> None:
         if self._crc32c != self._part.crc32c or self._crc32_wanted not in {None, self._crc32}:
-            raise _damaged(self._part)
+            raise PartDamaged.differs(self._part.key)
 
 
 def _header(beginning: bytes, size: int) -> tuple[int, int | None]:
@@ -137,7 +137,3 @@ def _header(beginning: bytes, size: int) -> tuple[int, int | None]:
     except ValueError:
         return 0, None
     return (length, crc32) if length + content == size else (0, None)
-
-
-def _damaged(part: StoredPart) -> PartDamaged:
-    return PartDamaged(f"{part.key} is not what was recorded when it was written", path=part.key)
