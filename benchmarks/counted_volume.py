@@ -55,6 +55,9 @@ class Queue:
     def finalize(self, task: FinalizeTask, *, delay: float) -> None:  # noqa: ARG002
         self.books.append(task)
 
+    def flush(self) -> None:
+        pass
+
 
 def poll(parts: Parts, queue: Queue) -> None:
     started = parts.clock.now()

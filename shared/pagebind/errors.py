@@ -15,6 +15,7 @@
     │       ├── SignRefused     the link's sign has expired or is wrong               page_failed
     │       ├── PageCut         the body ended early or stalled                       page_failed
     │       └── PageWrong       what came is not the page that was listed             page_failed
+    ├── QueueUnavailable        the queue of tasks                                    queue
     └── StoreError              the object store                                      store
         ├── KeyMissing          nothing stands under this key                         store
         ├── ConditionFailed     the key exists, or holds another version              store
@@ -129,6 +130,13 @@ class PageWrong(PageFailed):
 
     Drives in trouble serve such bodies for a while, so asking again can help.
     """
+
+
+class QueueUnavailable(PagebindError):
+    """Tasks cannot be created now; what was sent without them is handed out again in its next epoch."""
+
+    code = "queue"
+    retryable = True
 
 
 class StoreError(PagebindError):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app.fetch import Fetch, Outcome
 from pagebind.app.finalize import Finalize, Finalized
 from pagebind.app.finalize import Outcome as FinalizeOutcome
 from pagebind.app.poll import Poll, Round, record_run, refetch_tasks
-from pagebind.app.report import VolumeReport, problem_of
+from pagebind.app.report import problem_of
+from pagebind.app.result import RunResult
 from pagebind.core import keys
 from pagebind.core.planner import Action, Problem, State
 from pagebind.core.wording import counted
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pagebind.app.assess import Assessment
+    from pagebind.app.report import VolumeReport
     from pagebind.ports.dispatch import FetchTask, FinalizeTask
     from pagebind.wiring import Parts
 
@@ -54,26 +55,6 @@ class RunRequest(NamedTuple):
     volumes: tuple[str, ...] = ()
     look: bool = True
     expects: int = 0
-
-
-@dataclass(slots=True)
-class RunResult:
-    """What a run did. Each volume stands in exactly one list.
-
-    ``error`` is what ended the run early; ``interrupted``: a signal did, so that it neither succeeded nor failed.
-    """
-
-    bound: list[VolumeReport] = field(default_factory=list)
-    up_to_date: list[VolumeReport] = field(default_factory=list)
-    waiting: list[VolumeReport] = field(default_factory=list)
-    held: list[VolumeReport] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    pages_fetched: int = 0
-    pages_reused: int = 0
-    bytes_fetched: int = 0
-    seconds: float = 0.0
-    error: PagebindError | None = None
-    interrupted: bool = False
 
 
 class Runner:
@@ -331,20 +312,11 @@ class Runner:
                 report = report._replace(state=State.BOUND, action=Action.NONE, reason="bound in this run")
             if report.problem is None and report.state is State.FETCHING:
                 report = _with_failure(report, failed.get(report.volume))
-            self._list_for(report).append(report)
+            result.file(report, self._bound)
         result.problems = self._problems(self._assessments)
         result.pages_reused = sum(max(0, pages - self._fetched[volume]) for volume, pages in self._bound.items())
         result.seconds = round(self._parts.clock.monotonic() - self._begun, 3)
         return result
-
-    def _list_for(self, report: VolumeReport) -> list[VolumeReport]:
-        match report.state:
-            case State.BOUND:
-                return self.result.bound if report.volume in self._bound else self.result.up_to_date
-            case State.HELD:
-                return self.result.held
-            case _:
-                return self.result.waiting
 
 
 def _with_failure(report: VolumeReport, problem: Problem | None) -> VolumeReport:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app.report import problem_of
+from pagebind.app.result import RunResult
 from pagebind.errors import AuthRefused, PagebindError
-from pagebind.local import Runner, RunRequest, RunResult
+from pagebind.local import Runner, RunRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -21,8 +21,10 @@ from pagebind.ports.progress import Progress, Silent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from pagebind.adapters.alist import Credentials
+    from pagebind.adapters.dispatch.cloud_tasks import CloudTasksDispatch
     from pagebind.adapters.dispatch.local import HandleFetch, HandleFinalize, LocalDispatch
     from pagebind.adapters.stores.run_lock import RunLock
     from pagebind.app.plan import Rates
@@ -86,13 +88,29 @@ class Parts(NamedTuple):
             fetch, finalize, self.clock, workers=math.ceil(_WORKERS * self.settings.source.concurrency)
         )
 
+    def cloud_dispatch(self, config: str) -> CloudTasksDispatch:
+        """The queues of the settings. ``config``: digest of the configuration that the tasks are made by."""
+        from pagebind.adapters.dispatch.cloud_tasks import CloudTasksDispatch, Queues
+
+        queue = self.settings.queue
+        places = (queue.fetch, queue.finalize, queue.fetch_url, queue.finalize_url, queue.service_account)
+        return CloudTasksDispatch(Queues(*(place or "" for place in places)), self.clock, config=config)
+
     def run_lock(self, on_wait: Callable[[], None]) -> AbstractContextManager[None]:
         """The lock that lets one run at a time work on this store."""
         return run_lock(self.settings).acquire(on_wait)
 
 
-def build(settings: Settings, env: Mapping[str, str], progress: Progress | None = None) -> Parts:
+def build(
+    settings: Settings, env: Mapping[str, str], progress: Progress | None = None, *, durable: bool = False
+) -> Parts:
     """Make the parts that the settings ask for. Nothing is contacted yet.
+
+    Args:
+        settings: of the user.
+        env: where ``env:`` secrets are looked up.
+        progress: is told what happens; None: nobody is.
+        durable: tasks go to a queue that outlives this process.
 
     Raises:
         ConfigError: a secret's reference leads nowhere.
@@ -108,7 +126,7 @@ def build(settings: Settings, env: Mapping[str, str], progress: Progress | None 
         library,
         clock,
         tuple(watch(settings, subscription, secrets) for subscription in settings.subscriptions),
-        policy(settings),
+        policy(settings)._replace(durable=durable),
         progress or Silent(),
     )
 
@@ -333,6 +351,37 @@ def with_settle(settings: Settings, settle: float | None) -> Settings:
     if settle is None:
         return settings
     return settings._replace(bind=settings.bind._replace(settle=settle))
+
+
+class Configuration(NamedTuple):
+    """The text of a configuration, and where it comes from: a path or URL."""
+
+    text: str
+    origin: str
+
+    @property
+    def digest(self) -> str:
+        """A short name for exactly this text, as tasks carry it."""
+        return digest(self.text, 16)
+
+    def settings(self, env: Mapping[str, str]) -> Settings:
+        """What it says, with what the environment puts in its place. Raises: ConfigError."""
+        from pagebind.config import parse
+
+        return parse(self.text, env, self.origin)
+
+
+def read_configuration(explicit: str | None, env: Mapping[str, str], cwd: Path) -> Configuration:
+    """Find the configuration.
+
+    Raises:
+        ConfigError: there is none, or it cannot be read.
+        StoreUnavailable: it lies in a bucket that cannot be read now.
+    """
+    from pagebind.config import find_config, read
+
+    found = find_config(explicit, env, cwd)
+    return Configuration(config_text(found, env) if isinstance(found, str) else read(found), str(found))
 
 
 def config_text(url: str, env: Mapping[str, str]) -> str:

@@ -245,7 +245,7 @@ def test_the_subscriptions_headers_and_password_go_along(world: World) -> None:
     world.fetch(task())
 
     [asked] = world.source.asked
-    assert (asked.sign, asked.size, asked.password, asked.headers) == (
+    assert (asked.sign, asked.size, asked.password(), asked.headers) == (
         f"{SIGN}:1",
         len(BODY),
         "knock",

@@ -19,7 +19,7 @@ from pagebind.core.watch import Watch
 if TYPE_CHECKING:
     from tests.app.world import World
 
-    from pagebind.local import RunResult
+    from pagebind.app.result import RunResult
 
 A = "/c/S/A"
 TEMPLATE = "{series}/{volume}.cbz"

@@ -17,10 +17,11 @@ import pytest
 
 from pagebind.adapters.dispatch.local import LocalDispatch
 from pagebind.app import health
+from pagebind.app.result import RunResult
 from pagebind.core import keys
 from pagebind.core.planner import Problem
 from pagebind.errors import AuthRefused, ConfigError, PageCut, ServerUnreachable, StoreUnavailable
-from pagebind.local import Runner, RunResult
+from pagebind.local import Runner
 from pagebind.serve import Memory, Rounds
 
 if TYPE_CHECKING:

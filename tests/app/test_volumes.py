@@ -18,7 +18,7 @@ from pagebind.errors import ListingFailed, PageFailed
 if TYPE_CHECKING:
     from tests.app.world import World
 
-    from pagebind.local import RunResult
+    from pagebind.app.result import RunResult
 
 TEMPLATE = "{series}/{volume}.cbz"
 CHAPTERS = Watch("/c", TEMPLATE, layout=parse_layout("{series}/{volume}/{chapter}"))

@@ -17,11 +17,11 @@ from pagebind.app.fetch import Fetch, Fetched
 from pagebind.app.finalize import Finalize, Finalized
 from pagebind.app.plan import Plan, Rates, make_plan
 from pagebind.app.poll import Poll, Round
-from pagebind.config.settings import BindSettings, PollSettings, Settings, SourceSettings, StoreSettings
+from pagebind.config.settings import BindSettings, PollSettings, QueueSettings, Settings, SourceSettings, StoreSettings
 from pagebind.core import keys
 from pagebind.core.planner import Policy
 from pagebind.core.watch import Watch
-from pagebind.local import Runner, RunRequest, RunResult
+from pagebind.local import Runner, RunRequest
 from pagebind.ports.dispatch import FetchTask, FinalizeTask
 from pagebind.ports.progress import Silent
 from pagebind.wiring import Parts
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from pagebind.adapters.dispatch.local import HandleFetch, HandleFinalize
     from pagebind.app.assess import Assessment
+    from pagebind.app.result import RunResult
     from pagebind.ports.store import Store
 
 TEMPLATE = "{series}/{volume}.cbz"
@@ -56,6 +57,9 @@ class RecordingDispatch:
 
     def finalize(self, task: FinalizeTask, *, delay: float) -> None:
         self.books.append(task)
+
+    def flush(self) -> None:
+        pass
 
 
 class PartsWithoutPauses(Parts):
@@ -144,7 +148,8 @@ class World:
         settings = Settings(
             SourceSettings("http://localhost", None, None, None, None, 0, 0, 0, self.concurrency, {}, 1, 1),
             StoreSettings((self.root / "work").as_uri(), (self.root / "library").as_uri()),
-            PollSettings(900.0),
+            PollSettings(900.0, 480.0),
+            QueueSettings(None, None, None, None, None, 8),
             BindSettings(self.policy.settle, self.policy.give_up_epochs, self.policy.give_up_after, keep_pages=False),
             (),
         )

@@ -12,7 +12,8 @@ import pytest
 from tests.cli.command import SECONDS, call, end
 
 from pagebind.cli.progress import Counted, watching
-from pagebind.cli.text import duration, printable, size_text
+from pagebind.cli.text import duration, size_text
+from pagebind.core.printable import printable
 from pagebind.core.wording import counted
 from pagebind.demo.pictures import png
 

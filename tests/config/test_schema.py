@@ -12,6 +12,7 @@ from pagebind.config import (
     SETTINGS,
     BindSettings,
     PollSettings,
+    QueueSettings,
     Setting,
     SourceSettings,
     StoreSettings,
@@ -27,6 +28,7 @@ SECTIONS = {
     "source": SourceSettings,
     "store": StoreSettings,
     "poll": PollSettings,
+    "queue": QueueSettings,
     "bind": BindSettings,
     "subscription": Subscription,
 }

@@ -15,11 +15,13 @@ from pagebind.adapters.stores.folder import FolderStore
 from pagebind.demo.accounts import User
 from pagebind.demo.drives import LISTING_CACHE_SECONDS, LocalDrive
 from pagebind.demo.server import DemoServer
-from pagebind.local import Runner, RunRequest, RunResult
+from pagebind.local import Runner, RunRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pagebind.app.result import RunResult
 
 PATH, KEY = "Series/Vol 1", "Series/Vol 1.cbz"
 FOLDER = "/comics/Series/Vol 1"

@@ -147,6 +147,9 @@ class MemorySource:
                 folders[name] = Item(name, is_dir=True)
         return [*items, *folders.values()]
 
+    def link(self, path: str) -> str:
+        return path
+
     def download(self, wanted: Download) -> Iterator[bytes]:
         with self._lock:
             self.downloads[wanted.path] += 1

@@ -130,7 +130,7 @@ def _first_page(source: Source, watch: Watch) -> Download | None:
                 layout.join(folder, item.name),
                 item.sign,
                 item.size,
-                password=watch.password(),
+                password=watch.password,
                 headers=watch.headers,
             )
         folders += [layout.join(folder, name) for name in contents.folders]

@@ -212,9 +212,10 @@ class Fetch:
             task.path,
             task.sign,
             task.size,
-            password=watch.password() if watch else "",
+            password=watch.password if watch else str,
             headers=watch.headers if watch else {},
             start=start,
+            link=task.link,
         )
         with self._slots:
             yield from self._source.download(wanted)

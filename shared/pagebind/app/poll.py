@@ -98,6 +98,7 @@ class Poll:
         write: bool,
         sent_here: set[tuple[str, int]] | None = None,
     ) -> None:
+        self._source = source
         self._work = work
         self._library = library
         self._dispatch = dispatch
@@ -230,8 +231,9 @@ class Poll:
         pages = self._pages(sighting)
         if pages is None:
             return
-        epoch = len(history.epochs(head)) + 1
-        mark = SentMark(head.seq, head.revision, epoch)
+        mark = SentMark(head.seq, head.revision, len(history.epochs(head)) + 1)
+        missing = [page for page in pages if page.id not in history.staged and not is_waived(page, assessment.waived)]
+        tasks = self._fetch_tasks(sighting, history, pages, missing, mark)
         self._sent_here.add((sighting.volume, head.seq))
         try:
             self._work.put(keys.sent_key(sighting.volume, mark), b"", condition=ABSENT)
@@ -239,19 +241,36 @@ class Poll:
             return  # another poll hands it out
         budget.take(expected)
         budget.tasks += 1
-        missing = [page for page in pages if page.id not in history.staged and not is_waived(page, assessment.waived)]
-        held = self._held(sighting.volume, history, missing)
         log.info(
-            "handed out", extra={"volume": sighting.volume, "seq": head.seq, "epoch": epoch, "pages": len(missing)}
+            "handed out", extra={"volume": sighting.volume, "seq": head.seq, "epoch": mark.epoch, "pages": len(missing)}
         )
         self._progress.planned(len(missing), sum(page.size for page in missing))
         sighting.content = None
+        for task in tasks:
+            self._dispatch.fetch(task)
+        self._dispatch.finalize(self._finalize_task(assessment, mark.epoch), delay=len(missing) / self._policy.rate)
+
+    def _fetch_tasks(
+        self,
+        sighting: Sighting,
+        history: History,
+        pages: Sequence[Page],
+        missing: Sequence[Page],
+        mark: SentMark,
+    ) -> list[FetchTask]:
+        held = self._held(sighting.volume, history, missing)
         alone = self._renamable(sighting, pages)
-        for page in missing:
-            plain = _task(sighting, page, mark)
-            anew = _is_anew(history, page)
-            self._dispatch.fetch(replace(plain, held=held.get(page.id), rename=page.id in alone, anew=anew))
-        self._dispatch.finalize(self._finalize_task(assessment, epoch), delay=len(missing) / self._policy.rate)
+        return [
+            replace(
+                task,
+                link="" if page.id in held else self._source.link(task.path),
+                held=held.get(page.id),
+                rename=page.id in alone,
+                anew=_is_anew(history, page),
+            )
+            for page in missing
+            for task in (_task(sighting, page, mark),)
+        ]
 
     def _held(self, volume: str, history: History, missing: Sequence[Page]) -> dict[str, Held]:
         """Where pages stand already; a volume that is new has none."""

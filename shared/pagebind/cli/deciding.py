@@ -14,10 +14,10 @@ from pagebind.app.inventory import load_manifest
 from pagebind.app.status import status
 from pagebind.app.walk import covering
 from pagebind.cli.run import run_with
-from pagebind.cli.text import printable
 from pagebind.core import layout
 from pagebind.core.decisions import Kind
 from pagebind.core.planner import State
+from pagebind.core.printable import printable
 from pagebind.errors import KeyMissing, UsageError
 from pagebind.local import RunRequest
 

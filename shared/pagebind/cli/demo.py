@@ -13,7 +13,7 @@ from pagebind.cli.documents import EMPTY
 from pagebind.cli.examples import examples
 from pagebind.cli.run import run_with
 from pagebind.cli.session import Session, options
-from pagebind.cli.text import printable
+from pagebind.core.printable import printable
 from pagebind.errors import ConfigError
 
 if TYPE_CHECKING:

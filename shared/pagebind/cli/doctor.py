@@ -12,7 +12,7 @@ from pagebind.app.report import problem_of
 from pagebind.cli.documents import EMPTY
 from pagebind.cli.examples import examples
 from pagebind.cli.session import FAILED, OK, Session, options
-from pagebind.cli.text import printable
+from pagebind.core.printable import printable
 
 if TYPE_CHECKING:
     from pagebind.app.doctor_stores import Check

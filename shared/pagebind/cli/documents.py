@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pagebind.core.planner import Problem
-    from pagebind.local import RunResult
+from typing import Any
 
 _RUN: dict[str, Any] = {
     "bound": [],
@@ -40,21 +34,3 @@ EMPTY: dict[str, dict[str, Any]] = {
     "demo": _RUN,
 }
 """Each subcommand's document before it has anything to say."""
-
-
-def run_document(result: RunResult) -> dict[str, Any]:
-    """The document of `run` and `demo`."""
-    lists = {name: getattr(result, name) for name in ("bound", "up_to_date", "waiting", "held")}
-    return {
-        **{name: [report.document() for report in reports] for name, reports in lists.items()},
-        "problems": problems(result.problems),
-        "pages_fetched": result.pages_fetched,
-        "pages_reused": result.pages_reused,
-        "bytes_fetched": result.bytes_fetched,
-        "seconds": result.seconds,
-    }
-
-
-def problems(found: Sequence[Problem]) -> list[dict[str, Any]]:
-    """Problems as they stand in every document."""
-    return [problem._asdict() for problem in found]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pagebind.cli.documents import EMPTY, REMOVED, problems
+from pagebind.app.result import problems
+from pagebind.cli.documents import EMPTY, REMOVED
 from pagebind.cli.examples import examples
 from pagebind.cli.run import tell_of_another
 from pagebind.cli.session import OK, UNFINISHED, Session, options

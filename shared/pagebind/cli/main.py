@@ -139,7 +139,7 @@ def _write_any_name() -> None:
 def _wrong_use(error: click.ClickException) -> int:
     """One line, and with ``--json`` the document of the subcommand that was meant."""
     from pagebind.cli import session
-    from pagebind.cli.text import printable
+    from pagebind.core.printable import printable
 
     context = getattr(error, "ctx", None)
     called = context.command_path if context else "pagebind"

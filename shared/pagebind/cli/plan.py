@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pagebind.cli.documents import EMPTY, problems
+from pagebind.app.result import plan_document
+from pagebind.cli.documents import EMPTY
 from pagebind.cli.examples import examples
 from pagebind.cli.progress import watching
 from pagebind.cli.session import OK, UNFINISHED, WORK, Session, options
-from pagebind.cli.text import duration, printable, size_text
+from pagebind.cli.text import duration, size_text
 from pagebind.core.planner import Action, State
+from pagebind.core.printable import printable
 from pagebind.core.wording import counted
 
 if TYPE_CHECKING:
@@ -51,15 +53,7 @@ def plan(session: Session, paths: Sequence[str], exit_code: bool) -> int:
         with closing(parts.source):
             rates, own_rates = wiring.download_rates(settings)
             made = make_plan(parts.plan(), wanted, rates=rates, own_rates=own_rates)
-    session.emit(
-        {
-            "volumes": [report.document() for report in made.volumes],
-            "problems": problems(made.problems),
-            "requests": made.requests,
-            "bytes": made.bytes,
-            "seconds": made.seconds,
-        }
-    )
+    session.emit(plan_document(made))
     _show(session, made)
     if exit_code and any(report.action in _WORK for report in made.volumes):
         return WORK

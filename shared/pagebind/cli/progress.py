@@ -8,7 +8,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from pagebind.cli.text import duration, printable, size_text
+from pagebind.cli.text import duration, size_text
+from pagebind.core.printable import printable
 from pagebind.core.wording import counted
 from pagebind.ports.progress import Progress, Silent
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pagebind.app.report import problem_of
-from pagebind.cli.documents import EMPTY, run_document
+from pagebind.app.result import run_document
+from pagebind.cli.documents import EMPTY
 from pagebind.cli.examples import examples
 from pagebind.cli.progress import watching
 from pagebind.cli.session import (
@@ -23,16 +24,18 @@ from pagebind.cli.session import (
     status_of,
     tell_error,
 )
-from pagebind.cli.text import duration, moment, printable, size_text
+from pagebind.cli.text import duration, moment, size_text
 from pagebind.core.planner import Action, State
+from pagebind.core.printable import printable
 from pagebind.core.wording import counted
 from pagebind.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pagebind.app.result import RunResult
     from pagebind.config import Settings
-    from pagebind.local import RunRequest, RunResult
+    from pagebind.local import RunRequest
     from pagebind.wiring import Parts
 
     Prepare = Callable[[Parts], tuple[RunRequest, dict[str, Any]]]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pagebind.cli.documents import EMPTY, run_document
+from pagebind.app.result import run_document
+from pagebind.cli.documents import EMPTY
 from pagebind.cli.examples import examples
 from pagebind.cli.run import summary, tell_of_another
 from pagebind.cli.session import Interrupted, Session, dumps, length_of_time, options, tell_error
@@ -17,7 +18,7 @@ from pagebind.cli.text import moment
 from pagebind.core.wording import counted
 
 if TYPE_CHECKING:
-    from pagebind.local import RunResult
+    from pagebind.app.result import RunResult
     from pagebind.serve import Memory
 
 _EXAMPLES = "for example --every 15m or --every 1h"

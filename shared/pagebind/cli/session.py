@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from pagebind import logs
 from pagebind.app.report import SCHEMA, problem_of
-from pagebind.cli import logs
-from pagebind.cli.text import printable
+from pagebind.core.printable import printable
 from pagebind.errors import PagebindError, UsageError
 
 if TYPE_CHECKING:
@@ -55,14 +55,9 @@ class Session:
 
     def settings(self) -> Settings:
         """Read the configuration. Raises: ConfigError."""
-        from pagebind.config import find_config, load, parse
+        from pagebind.wiring import read_configuration
 
-        found = find_config(self.config, os.environ, Path.cwd())
-        if isinstance(found, Path):
-            return load(found, os.environ)
-        from pagebind.wiring import config_text
-
-        return parse(config_text(found, os.environ), os.environ, found)
+        return read_configuration(self.config, os.environ, Path.cwd()).settings(os.environ)
 
     def say(self, line: str = "") -> None:
         """A line for people, on standard output; nothing with ``--json`` or ``--quiet``."""

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pagebind.cli.documents import EMPTY, problems
+from pagebind.app.result import problems
+from pagebind.cli.documents import EMPTY
 from pagebind.cli.examples import examples
 from pagebind.cli.session import FAILED, OK, UNFINISHED, Session, length_of_time, options, tell_problem
-from pagebind.cli.text import moment, printable
+from pagebind.cli.text import moment
 from pagebind.core.planner import Action, State
+from pagebind.core.printable import printable
 from pagebind.core.wording import counted
 from pagebind.errors import UsageError
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from pagebind.cli.documents import EMPTY, problems
+from pagebind.app.result import problems
+from pagebind.cli.documents import EMPTY
 from pagebind.cli.examples import examples
 from pagebind.cli.progress import watching
 from pagebind.cli.session import OK, UNFINISHED, Session, options
-from pagebind.cli.text import printable
+from pagebind.core.printable import printable
 from pagebind.core.wording import counted
 
 

@@ -5,13 +5,14 @@ Importing it costs next to nothing; what only mistakes or rare settings need is 
 
 from __future__ import annotations
 
-from pagebind.config.locate import FILE_NAME, find_config, is_object, load
+from pagebind.config.locate import FILE_NAME, find_config, is_object, load, read
 from pagebind.config.parse import parse, store_of
 from pagebind.config.schema import SETTINGS, Setting
 from pagebind.config.settings import (
     BindSettings,
     Patterns,
     PollSettings,
+    QueueSettings,
     Settings,
     SourceSettings,
     StoreSettings,
@@ -27,6 +28,7 @@ __all__ = [
     "BindSettings",
     "Patterns",
     "PollSettings",
+    "QueueSettings",
     "Setting",
     "Settings",
     "SourceSettings",
@@ -37,6 +39,7 @@ __all__ = [
     "load",
     "parse",
     "parse_duration",
+    "read",
     "store_of",
     "template",
 ]

@@ -65,8 +65,13 @@ def load(path: Path, env: Mapping[str, str]) -> Settings:
     Raises:
         ConfigError: the file cannot be read, or something in it or in the environment is wrong.
     """
+    return parse(read(path), env, str(path))
+
+
+def read(path: Path) -> str:
+    """The text of a configuration file. Raises: ConfigError."""
     try:
-        text = path.read_bytes().decode()
+        return path.read_bytes().decode()
     except FileNotFoundError as error:
         raise ConfigError(f"there is no file {path}", fix=_INIT, path=str(path)) from error
     except OSError as error:
@@ -78,4 +83,3 @@ def load(path: Path, env: Mapping[str, str]) -> Settings:
         raise ConfigError(
             f"{path} is not UTF-8 text (byte {error.start + 1})", fix="save it as UTF-8", path=str(path)
         ) from None
-    return parse(text, env, str(path))

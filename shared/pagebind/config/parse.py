@@ -11,6 +11,7 @@ from pagebind.config.schema import SECTIONS, SETTINGS, SUBSCRIPTION, Setting
 from pagebind.config.settings import (
     BindSettings,
     PollSettings,
+    QueueSettings,
     Settings,
     SourceSettings,
     StoreSettings,
@@ -53,12 +54,14 @@ def parse(text: str, env: Mapping[str, str], origin: str) -> Settings:
     source = SourceSettings(**parser.section("source", document))
     store = parser.section("store", document)
     poll = PollSettings(**parser.section("poll", document))
+    queue = parser.queue(QueueSettings(**parser.section("queue", document)))
     bind = BindSettings(**parser.section("bind", document))
     parser.check_credentials(source)
     return Settings(
         source=source,
         store=parser.store(store),
         poll=poll,
+        queue=queue,
         bind=bind,
         subscriptions=tuple(parser.subscriptions(document.get(SUBSCRIPTION, []))),
     )
@@ -167,6 +170,18 @@ class _Parser:
             first = library[len(work)]
             if first.startswith(".") or f"{first}/" in RESERVED:
                 raise self._error(f"{name} lies in {first}/, where Pagebind keeps its own objects", _OF_ITS_OWN)
+
+    def queue(self, queue: QueueSettings) -> QueueSettings:
+        """The queues: all that belongs to them, or nothing."""
+        needed = ("fetch", "finalize", "fetch_url", "finalize_url")
+        given = [key for key in needed if getattr(queue, key)]
+        if given and len(given) < len(needed):
+            missing = next(key for key in needed if key not in given)
+            raise self._error(
+                f"{self._name('queue', given[0])} is set, and {missing} is not",
+                "set fetch, finalize, fetch_url and finalize_url, or none of them",
+            )
+        return queue
 
     def _refuse_s3_settings(self, store: StoreSettings) -> None:
         for key, default in StoreSettings._field_defaults.items():

@@ -145,9 +145,28 @@ def parts_of(url: str) -> tuple[str, ...]:
 
 
 class PollSettings(NamedTuple):
-    """``interval``: seconds between two polls."""
+    """``interval``: seconds between two polls. ``budget``: seconds that a poll which hands out to a queue may take."""
 
     interval: float
+    budget: float
+
+
+class QueueSettings(NamedTuple):
+    """The queues of Cloud Tasks, for the functions; without ``fetch`` there is none.
+
+    Attributes:
+        fetch, finalize: names, ``projects/P/locations/L/queues/Q``, or None.
+        fetch_url, finalize_url: of the functions that do the tasks, or None.
+        service_account: e-mail address of the account whose identity the calls carry, or None.
+        max_attempts: so often does the queue of pages try each task.
+    """
+
+    fetch: str | None
+    finalize: str | None
+    fetch_url: str | None
+    finalize_url: str | None
+    service_account: str | None
+    max_attempts: int
 
 
 class BindSettings(NamedTuple):
@@ -216,6 +235,7 @@ class Settings(NamedTuple):
     source: SourceSettings
     store: StoreSettings
     poll: PollSettings
+    queue: QueueSettings
     bind: BindSettings
     subscriptions: tuple[Subscription, ...]
 

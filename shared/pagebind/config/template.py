@@ -19,6 +19,7 @@ _ABOUT = {
     "source": "The Alist or OpenList server.",
     "store": "Where pages and books are kept: in a folder, in Google Cloud Storage (gs://), or on S3 and its like (s3://).",
     "poll": "How often the server is looked at.",
+    "queue": "Google's queues, where poll, fetch and finalize are functions of their own; not for one machine.",
     "bind": "When a folder becomes a book.",
     SUBSCRIPTION: "What is watched. Write one such block for each folder on the server.",
 }

@@ -263,6 +263,22 @@ def region(value: object, place: Place) -> str:
     return value
 
 
+def queue(value: object, place: Place) -> str:
+    """The whole name of a queue of Cloud Tasks."""
+    if not isinstance(value, str) or not re.fullmatch(
+        r"projects/[^/\s]+/locations/[^/\s]+/queues/[A-Za-z0-9-]+", value
+    ):
+        raise place.unfit(value, "the name of a queue, projects/PROJECT/locations/LOCATION/queues/QUEUE")
+    return value
+
+
+def service_account(value: object, place: Place) -> str:
+    """The e-mail address of a service account."""
+    if not isinstance(value, str) or not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", value):
+        raise place.unfit(value, "the e-mail address of a service account")
+    return value
+
+
 def language(value: object, place: Place) -> str:
     """A language as BCP 47 writes it: ISO 639-1, with a region or script where it matters."""
     if not isinstance(value, str) or not re.fullmatch(_LANGUAGE, value):

@@ -33,6 +33,7 @@ class FetchTask:
         volume: the volume's id.
         page: the page's id, the name of its entry.
         path: the file's path on the server, as the account sees it.
+        link: the path of its link, see `pagebind.ports.source.Source.link`; empty where it must be asked for.
         subscription: path of the subscription, for headers and the folder's password.
         book_name: the name inside the book, part of the entry's header.
         size: bytes, as listed.
@@ -43,6 +44,7 @@ class FetchTask:
         held: where the bytes stand already, or None.
         rename: the name in the book may get the suffix of what the file really is.
         anew: what of it is here already is not to be trusted.
+        again: for the n-th time within its epoch, as what was staged was damaged.
     """
 
     volume: str
@@ -59,12 +61,18 @@ class FetchTask:
     held: Held | None = None
     rename: bool = False
     anew: bool = False
+    link: str = ""
+    again: int = 0
 
 
 class FinalizeTask(NamedTuple):
     """Put the volume's book together, if its pages are there.
 
     Attributes:
+        volume: the volume's id.
+        seq, epoch: which handing out made it.
+        attempt: so often has it asked for itself again, because pages were still on their way.
+        asker: the poll that wants it besides the one of each epoch; empty for that one.
         existing: what its subscription does with books that Pagebind did not make.
         hash_check: what it does with hashes that differ from the listed ones.
         without_info: the folder's ComicInfo.xml was given up; the book goes without it.
@@ -77,6 +85,7 @@ class FinalizeTask(NamedTuple):
     existing: str = "keep"
     hash_check: str = "warn"
     without_info: bool = False
+    asker: str = ""
 
 
 class Dispatch(Protocol):
@@ -88,9 +97,20 @@ class Dispatch(Protocol):
         ...
 
     def fetch(self, task: FetchTask) -> None:
-        """Queue one page. May block while the queue is full."""
+        """Queue one page. May block while the queue is full. Raises: QueueUnavailable, for this task or one before."""
         ...
 
     def finalize(self, task: FinalizeTask, *, delay: float) -> None:
-        """Queue a finalize, to run in about ``delay`` seconds, or when its pages are through if that is known."""
+        """Queue a finalize, to run in about ``delay`` seconds, or when its pages are through if that is known.
+
+        Raises: as `fetch`.
+        """
+        ...
+
+    def flush(self) -> None:
+        """Wait until all that was given is queued.
+
+        Raises:
+            QueueUnavailable: some of it is not, and nobody will try again.
+        """
         ...

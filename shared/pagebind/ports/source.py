@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pagebind.core.model import Item
 
@@ -43,7 +43,8 @@ class Download:
         path: as the account sees it (below its base path).
         sign: of the link, as listed; never logged.
         size: bytes, as listed.
-        password: the folder's, or empty; used only when a fresh sign is asked for.
+        link: as `Source.link` gives it; empty: it is asked for.
+        password: gives the folder's, or an empty text; called only when a fresh sign is asked for.
         headers: what the drive wants, e.g. a User-Agent.
         start: the first byte that is wanted; the ones before are here already.
     """
@@ -51,9 +52,10 @@ class Download:
     path: str
     sign: str = field(repr=False)
     size: int
-    password: str = field(default="", repr=False)
+    password: Callable[[], str] = field(default=str, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
     start: int = 0
+    link: str = ""
 
 
 class Source(Protocol):
@@ -82,6 +84,16 @@ class Source(Protocol):
             RefreshRefused: only with ``refresh``.
             ListingFailed: this folder; includes wrong paths, failed drives, folder passwords.
             ServerUnreachable: the server as a whole.
+        """
+        ...
+
+    def link(self, path: str) -> str:
+        """What stands in the link to a file, before it is quoted: its path from the root of the server.
+
+        It opens nothing without a sign, so that whoever has it can download without asking who the account is.
+
+        Raises:
+            AuthRefused, ServerUnreachable.
         """
         ...
 

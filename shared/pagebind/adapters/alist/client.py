@@ -110,6 +110,11 @@ class AlistSource:
         with _typed():
             return list_folder(ask, path, refresh=refresh)
 
+    def link(self, path: str) -> str:
+        """See `Source.link`."""
+        absolute = links.absolute(self.account().base_path, path)
+        return links.twice(absolute) if "%" in absolute and links.percent_twice(self.server()) else absolute
+
     def download(self, wanted: Download) -> Iterator[bytes]:
         """See `Source.download`. Without a sign the bare link is tried first: it costs the drive nothing."""
         return self._downloads.stream(wanted)
@@ -146,12 +151,11 @@ class AlistSource:
         )
 
     def _link(self, wanted: Download, sign: str) -> str:
-        path = links.absolute(self.account().base_path, wanted.path)
-        return links.link(self._url, path, sign, twice="%" in path and links.percent_twice(self.server()))
+        return links.link(self._url, wanted.link or self.link(wanted.path), sign)
 
     def _fresh_sign(self, wanted: Download) -> str:
         with _typed():
-            return self._api.ask(api.GET, {"path": wanted.path, "password": wanted.password}).sign or ""
+            return self._api.ask(api.GET, {"path": wanted.path, "password": wanted.password()}).sign or ""
 
 
 _Drives = list[Drive]

@@ -35,9 +35,12 @@ def absolute(base_path: str, path: str) -> str:
     return f"{base_path.rstrip('/')}/{path.lstrip('/')}"
 
 
-def link(server_url: str, absolute_path: str, sign: str, *, twice: bool) -> str:
-    """The file's link, with ``%`` itself encoded twice where ``twice`` says so."""
-    if twice:
-        absolute_path = absolute_path.replace("%", "%25")
+def twice(absolute_path: str) -> str:
+    """The path for a server that unescapes it twice: ``%`` itself is encoded once more."""
+    return absolute_path.replace("%", "%25")
+
+
+def link(server_url: str, absolute_path: str, sign: str) -> str:
+    """The file's link."""
     query = f"?sign={quote(sign, safe='=:')}" if sign else ""
     return f"{server_url}/d{quote(absolute_path)}{query}"

@@ -83,6 +83,9 @@ class LocalDispatch:
             self._waiting[task.volume] = task
             self._release(task.volume)
 
+    def flush(self) -> None:
+        """See `Dispatch.flush`: all is queued at once."""
+
     def drain(self) -> None:
         """Wait until everything is done.
 

@@ -1,0 +1,75 @@
+"""What a run did, and the shapes in which ``--json`` and the functions tell it: the contract with machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pagebind.core.planner import State
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+
+    from pagebind.app.plan import Plan
+    from pagebind.app.report import VolumeReport
+    from pagebind.core.planner import Problem
+    from pagebind.errors import PagebindError
+
+
+@dataclass(slots=True)
+class RunResult:
+    """What a run did. Each volume stands in exactly one list.
+
+    ``error`` is what ended the run early; ``interrupted``: a signal did, so that it neither succeeded nor failed.
+    """
+
+    bound: list[VolumeReport] = field(default_factory=list)
+    up_to_date: list[VolumeReport] = field(default_factory=list)
+    waiting: list[VolumeReport] = field(default_factory=list)
+    held: list[VolumeReport] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    pages_fetched: int = 0
+    pages_reused: int = 0
+    bytes_fetched: int = 0
+    seconds: float = 0.0
+    error: PagebindError | None = None
+    interrupted: bool = False
+
+    def file(self, report: VolumeReport, bound: Container[str] = ()) -> None:
+        """Put a volume into its list. ``bound``: ids of those that this run has bound."""
+        match report.state:
+            case State.BOUND:
+                (self.bound if report.volume in bound else self.up_to_date).append(report)
+            case State.HELD:
+                self.held.append(report)
+            case _:
+                self.waiting.append(report)
+
+
+def run_document(result: RunResult) -> dict[str, Any]:
+    """What a run did, as one document; each has ``"schema": 1`` in front."""
+    lists = {name: getattr(result, name) for name in ("bound", "up_to_date", "waiting", "held")}
+    return {
+        **{name: [report.document() for report in reports] for name, reports in lists.items()},
+        "problems": problems(result.problems),
+        "pages_fetched": result.pages_fetched,
+        "pages_reused": result.pages_reused,
+        "bytes_fetched": result.bytes_fetched,
+        "seconds": result.seconds,
+    }
+
+
+def problems(found: Sequence[Problem]) -> list[dict[str, Any]]:
+    """Problems as they stand in every document."""
+    return [problem._asdict() for problem in found]
+
+
+def plan_document(made: Plan) -> dict[str, Any]:
+    """What a run would do, as one document."""
+    return {
+        "volumes": [report.document() for report in made.volumes],
+        "problems": problems(made.problems),
+        "requests": made.requests,
+        "bytes": made.bytes,
+        "seconds": made.seconds,
+    }
