@@ -278,9 +278,7 @@ class _Transfer:
         body = reply.peek(_LARGEST_ERROR)
         opened = envelope.open_envelope(body)
         if opened is not None:
-            # Before a fresh sign was asked for, nobody was told the password.
-            password = self._wanted.password() if self._renewed else ""
-            words = envelope.safe_words(opened.message, self._sign, password)
+            words = envelope.safe_words(opened.message, self._sign, self._wanted.password())
         else:
             words = envelope.words_of_page(body) if endpoint is Endpoint.LINK else ""
         return envelope.judge(
