@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from pagebind.app.fetch import Fetch, Outcome
 from pagebind.app.finalize import Finalize, Finalized
 from pagebind.app.finalize import Outcome as FinalizeOutcome
-from pagebind.app.poll import Poll, Round, record_run, refetch_tasks
+from pagebind.app.hand_out import refetch_tasks
+from pagebind.app.poll import Poll, Round, record_run
 from pagebind.app.report import problem_of
 from pagebind.app.result import RunResult
 from pagebind.core import keys

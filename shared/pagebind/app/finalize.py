@@ -63,6 +63,7 @@ class Finalized(NamedTuple):
         pages: in the book.
         refetch: pages whose entries were damaged, or vanished under way: their tasks are to be made again.
         missing: pages that are not staged yet.
+        pending: those of them that have not failed in the newest epoch either: they are on their way.
     """
 
     outcome: Outcome
@@ -70,6 +71,7 @@ class Finalized(NamedTuple):
     pages: int = 0
     refetch: tuple[Page, ...] = ()
     missing: int = 0
+    pending: int = 0
 
 
 class _EntryVanished(Exception):
@@ -142,20 +144,31 @@ class Finalize:
         chosen = self._choose(world, without_info=task.without_info)
         if chosen is None:
             return self._settle_bound(world)
-        return self._complete(world, chosen, vanished, without_info=task.without_info)
+        return self._complete(world, chosen, task, vanished)
 
-    def _complete(self, world: _World, chosen: Manifest, vanished: set[str], *, without_info: bool) -> Finalized:
+    def _complete(self, world: _World, chosen: Manifest, task: FinalizeTask, vanished: set[str]) -> Finalized:
         """Bind what was chosen, if every entry of it is there and good."""
         staged, missing, damaged = world.staging.pick(chosen.pages)
-        missing = _wanted(missing, world.waived, without_info=without_info)
+        missing = _wanted(missing, world.waived, without_info=task.without_info)
         if missing:
             lost = tuple(page for page in missing if page.id in vanished)
-            return Finalized(Outcome.INCOMPLETE, chosen.key, refetch=lost, missing=len(missing))
+            pending = self._pending(world, chosen, task, missing)
+            return Finalized(Outcome.INCOMPLETE, chosen.key, refetch=lost, missing=len(missing), pending=pending)
         if damaged:
             return self._discard(chosen, damaged)
         if not any(one.page.kind != "info" for one in staged):
             return Finalized(Outcome.HELD, chosen.key)  # everything is waived: a book needs a page
         return self._bind(world, chosen, staged)
+
+    def _pending(self, world: _World, chosen: Manifest, task: FinalizeTask, missing: Sequence[Page]) -> int:
+        """How many of the missing pages this task's epoch may still bring; none, if there is a newer one."""
+        mark = world.history.of_seq(chosen.seq)
+        newest = max((sent.epoch for sent in world.history.epochs(mark)), default=0) if mark is not None else 0
+        if task.seq != chosen.seq or task.epoch < newest:
+            return 0
+        failures = inventories.take_one(self._work, chosen.volume, (keys.FAILURES,)).failures
+        failed = {one.page for one in failures if (one.seq, one.epoch) == (chosen.seq, newest)}
+        return sum(page.id not in failed for page in missing)
 
     def _set_aside(self, world: _World, task: FinalizeTask) -> Finalized | None:
         """What happens to a volume that is not to be bound now; None: it is."""

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app import inventory as inventories
 from pagebind.app.assess import Assessment, Assessor
+from pagebind.app.hand_out import fetch_task
 from pagebind.app.inventory import is_waived, load_manifest
 from pagebind.app.report import problem_of, rfc3339
 from pagebind.app.sighting import Sighting, remembered
 from pagebind.app.survey import Survey, Surveyor
-from pagebind.core import keys, layout
+from pagebind.core import keys
 from pagebind.core.keys import SentMark
 from pagebind.core.planner import Action, Policy, Problem, Seen, State
 from pagebind.errors import ConditionFailed, ListingFailed, PagebindError, ServerUnreachable
@@ -269,7 +270,7 @@ class Poll:
                 anew=_is_anew(history, page),
             )
             for page in missing
-            for task in (_task(sighting, page, mark),)
+            for task in (fetch_task(sighting, page, mark),)
         ]
 
     def _held(self, volume: str, history: History, missing: Sequence[Page]) -> dict[str, Held]:
@@ -302,32 +303,6 @@ def _is_anew(history: History, page: Page) -> bool:
     """Whether the page failed before the last `retry` and not since: then nothing of it that is here counts."""
     failed = [mark.created for mark in history.failures if mark.page == page.id]
     return bool(failed) and max(failed) <= history.standing.retried
-
-
-def _task(sighting: Sighting, page: Page, mark: SentMark) -> FetchTask:
-    return FetchTask(
-        sighting.volume,
-        page.id,
-        sighting.path if page.kind == "archive" else layout.join(sighting.path, page.name),
-        sighting.subscription,
-        page.book_name,
-        page.size,
-        mark.seq,
-        mark.epoch,
-        page.hashes,
-        page.sign,
-        page.kind,
-    )
-
-
-def refetch_tasks(work: Store, task: FinalizeTask, pages: Sequence[Page]) -> list[FetchTask]:
-    """Fetch tasks, without signs, for pages whose entries turned out lost or damaged."""
-    head = inventories.take_one(work, task.volume).of_seq(task.seq)
-    if head is None:
-        return []
-    manifest = load_manifest(work, task.volume, head)
-    sighting = remembered(manifest, Seen.UNKNOWN)
-    return [_task(sighting, page, SentMark(task.seq, head.revision, task.epoch)) for page in pages]
 
 
 def record_run(

@@ -1,0 +1,31 @@
+"""The function that stages one page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pagebind.adapters.dispatch import task_body
+from pagebind.errors import AuthRefused
+from pagebind.serverless.answers import Answer, done
+from pagebind.serverless.tasks import answering
+
+if TYPE_CHECKING:
+    from pagebind.serverless.instance import Instance
+    from pagebind.serverless.requests import Delivery, Request
+
+
+def answer(request: Request, instance: Instance) -> Answer:
+    """Stage the page of the task that a request carries."""
+    return answering(request, lambda body, delivery: _stage(body, delivery, instance))
+
+
+def _stage(body: bytes, delivery: Delivery, instance: Instance) -> Answer:
+    task, config = task_body.load_fetch(body)
+    kept = instance.for_task(config)
+    last = delivery.is_last(kept.parts.settings.queue.max_attempts)
+    try:
+        fetched = kept.fetch(task, last_attempt=last, repetition=delivery.retries > 0)
+    except AuthRefused:
+        instance.forget(kept)
+        raise
+    return done({"outcome": fetched.outcome.value, "volume": task.volume, "page": task.page})

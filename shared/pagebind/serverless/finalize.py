@@ -1,0 +1,62 @@
+"""The function that binds one book, or comes back for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pagebind.adapters.dispatch import task_body
+from pagebind.serverless.answers import Answer, done
+from pagebind.serverless.tasks import answering
+
+if TYPE_CHECKING:
+    from pagebind.app.finalize import Finalized
+    from pagebind.ports.dispatch import FinalizeTask
+    from pagebind.serverless.instance import Instance, Kept
+    from pagebind.serverless.requests import Request
+
+_SOONEST, _LATEST = 20.0, 600.0
+"""Seconds after which finalize comes back for pages that are on their way (docs/design.md, finalize)."""
+
+_MAX_DOUBLINGS = 5
+
+
+def answer(request: Request, instance: Instance) -> Answer:
+    """Bind the book of the task that a request carries."""
+    return answering(request, lambda body, _: _bind(body, instance))
+
+
+def _bind(body: bytes, instance: Instance) -> Answer:
+    task, config = task_body.load_finalize(body)
+    kept = instance.for_task(config)
+    finalized = kept.finalize(task)
+    comes_back = bool(finalized.refetch or finalized.pending)
+    if comes_back and kept.parts.settings.queue.fetch is not None:
+        _come_back(kept, task, finalized)
+    return done(
+        {
+            "outcome": finalized.outcome.value,
+            "volume": task.volume,
+            "key": finalized.key,
+            "pages": finalized.pages,
+            "missing": finalized.missing,
+            "comes_back": comes_back,
+        }
+    )
+
+
+def _come_back(kept: Kept, task: FinalizeTask, finalized: Finalized) -> None:
+    """Hand out what was damaged once more, and ask for this task itself again.
+
+    Both have the names of this attempt, so that a repetition of it asks for nothing twice.
+    """
+    wait = finalized.pending / kept.parts.policy.rate
+    if finalized.refetch:
+        from pagebind.app.hand_out import refetch_tasks
+
+        for again in refetch_tasks(kept.parts.work, task, finalized.refetch):
+            kept.dispatch.fetch(replace(again, again=task.attempt + 1))
+        wait = _SOONEST * 2.0 ** min(task.attempt, _MAX_DOUBLINGS)  # a store that spoils pages is not asked for ever
+    delay = min(max(_SOONEST, wait), _LATEST)
+    kept.dispatch.finalize(task._replace(attempt=task.attempt + 1), delay=delay)
+    kept.dispatch.flush()

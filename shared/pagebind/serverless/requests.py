@@ -1,0 +1,127 @@
+"""What comes in: who calls, and what they ask for."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
+
+import msgspec
+
+from pagebind.errors import UsageError
+from pagebind.serverless.answers import Answer, to_people
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import BinaryIO
+
+LARGEST = 2**20
+"""Bytes of a body; a task has at most 100 KB, and nobody names so many paths."""
+
+_JSON = "application/json"
+
+
+class Request(Protocol):
+    """What is used of a request of Flask."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def mimetype(self) -> str: ...
+    @property
+    def content_length(self) -> int | None: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def stream(self) -> BinaryIO: ...
+
+
+class BadRequest(Exception):
+    """The request is wrong in its form; ``answer`` says how."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+class PollRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """What a poll is asked for: all is left out by the scheduler."""
+
+    paths: tuple[str, ...] = ()
+    dry_run: bool = False
+    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class Delivery(NamedTuple):
+    """How a task was delivered: by a queue, which tried ``retries`` times before, or by a person."""
+
+    by_queue: bool
+    retries: int
+
+    def is_last(self, max_attempts: int) -> bool:
+        """Whether the queue will not try again. What a person sends by hand gives no page up."""
+        return self.by_queue and self.retries + 1 >= max_attempts
+
+
+def delivery(request: Request) -> Delivery:
+    """Whether a queue delivers, and how often it tried before."""
+    retries = request.headers.get("X-CloudTasks-TaskRetryCount", "")
+    return Delivery(
+        "X-CloudTasks-QueueName" in request.headers, int(retries) if retries.isascii() and retries.isdigit() else 0
+    )
+
+
+def body(request: Request, *, required: bool) -> bytes:
+    """The body of a POST, as far as it is JSON by its type.
+
+    Args:
+        request: as it came.
+        required: there must be one; without, nobody has to say its type.
+
+    Raises:
+        BadRequest: another method, another type, too large, or nothing where something is needed.
+    """
+    if request.method != "POST":
+        wrong = _wrong(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.method} is not what this takes", "use POST")
+        raise BadRequest(wrong._replace(allow="POST"))
+    content = b"" if (request.content_length or 0) > LARGEST else request.stream.read(LARGEST + 1)
+    if len(content) > LARGEST or (request.content_length or 0) > LARGEST:
+        raise BadRequest(
+            _wrong(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the body is larger than {LARGEST} bytes",
+                "ask for less, or leave paths out to ask for everything",
+            )
+        )
+    if not content.strip() and not required:
+        return b""
+    if request.mimetype != _JSON:
+        raise BadRequest(
+            _wrong(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                f"the body is {request.mimetype or 'of no type'}, not {_JSON}",
+                f"send JSON, with the header Content-Type: {_JSON}",
+            )
+        )
+    return content
+
+
+def poll_request(request: Request) -> PollRequest:
+    """What a poll is asked for.
+
+    Raises:
+        BadRequest: see `body`.
+        UsageError: the JSON is none, or holds what means nothing here.
+    """
+    content = body(request, required=False)
+    fix = 'for example {"paths": ["/comics/One Piece"], "dry_run": true, "limit": 1}; all three may be left out'
+    try:
+        return msgspec.convert(json.loads(content or b"{}"), PollRequest)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"the body means nothing here: {error}", fix=fix) from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError("the body is no JSON", fix=fix) from error
+
+
+def _wrong(status: HTTPStatus, what: str, fix: str) -> Answer:
+    return to_people(UsageError(what, fix=fix))._replace(status=status)
