@@ -12,10 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import functions_framework
+
 from pagebind.serverless.instance import Instance
 
 if TYPE_CHECKING:
     from flask import Request
+
     from pagebind.serverless.answers import HttpAnswer
 
 INSTANCE = Instance()
@@ -25,22 +27,22 @@ INSTANCE = Instance()
 @functions_framework.http
 def poll(request: Request) -> HttpAnswer:
     """Look at the server and hand out what is due; called by the scheduler, or by people."""
-    from pagebind.serverless import poll
+    from pagebind.serverless.poll import answer
 
-    return poll.answer(request, INSTANCE).http()
+    return answer(request, INSTANCE).http()
 
 
 @functions_framework.http
 def fetch(request: Request) -> HttpAnswer:
     """Stage one page; called by the queue."""
-    from pagebind.serverless import fetch
+    from pagebind.serverless.fetch import answer
 
-    return fetch.answer(request, INSTANCE).http()
+    return answer(request, INSTANCE).http()
 
 
 @functions_framework.http
 def finalize(request: Request) -> HttpAnswer:
     """Bind one book, if its pages are there; called by the queue."""
-    from pagebind.serverless import finalize
+    from pagebind.serverless.finalize import answer
 
-    return finalize.answer(request, INSTANCE).http()
+    return answer(request, INSTANCE).http()

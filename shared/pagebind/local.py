@@ -13,7 +13,7 @@ from pagebind.app.finalize import Outcome as FinalizeOutcome
 from pagebind.app.hand_out import refetch_tasks
 from pagebind.app.poll import Poll, Round, record_run
 from pagebind.app.report import problem_of
-from pagebind.app.result import RunResult
+from pagebind.app.result import RunResult, all_problems
 from pagebind.core import keys
 from pagebind.core.planner import Action, Problem, State
 from pagebind.core.wording import counted
@@ -181,15 +181,11 @@ class Runner:
 
     def _collect_garbage(self) -> None:
         """Remove a little of what no state needs any more: a full `gc` is a command of its own."""
-        from pagebind.app.gc import Known, collect_a_little
+        from pagebind.app.gc import collect_after
 
-        found = [
-            Known(a.sighting.volume, a.history, a.facts.view, a.sighting.pages)
-            for a in self._assessments
-            if a.sighting.planned is None
-        ]
+        parts = self._parts
         try:
-            collect_a_little(self._parts.work, found, self._parts.clock.now(), epochs=self._parts.policy.give_up_epochs)
+            collect_after(parts.work, self._assessments, parts.clock.now(), epochs=parts.policy.give_up_epochs)
         except StoreError as error:
             self._note("/", problem_of(error))
 
@@ -293,16 +289,8 @@ class Runner:
         )
 
     def _problems(self, assessments: list[Assessment]) -> list[Problem]:
-        """Everything that a person should know of, each once: what ended the run, folders, pages, held volumes."""
-        error = self.result.error
         unlisted = self._poll.survey.problems if self._poll else ()
-        found = [
-            *([problem_of(error)] if error else ()),
-            *(problem for problem in unlisted if not error or not problem.message.endswith(error.message)),
-            *self._failures.values(),
-            *(a.verdict.problem for a in assessments if a.verdict.problem),
-        ]
-        return list(dict.fromkeys(found))
+        return all_problems(self.result.error, unlisted, self._failures.values(), assessments)
 
     def _sum_up(self) -> RunResult:
         result = self.result

@@ -21,6 +21,7 @@ from pagebind.errors import KeyMissing, KeyRefused
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pagebind.app.assess import Assessment
     from pagebind.app.inventory import Inventory
     from pagebind.core.history import History
     from pagebind.core.keys import ManifestMark
@@ -103,6 +104,16 @@ def collect_a_little(work: Store, volumes: Sequence[Known], now: float, *, epoch
     for needless in islice(chain(_old_runs(work, now), found), _LITTLE):
         _remove(work, needless, collected)
     return collected
+
+
+def collect_after(work: Store, assessments: Iterable[Assessment], now: float, *, epochs: int) -> Collected:
+    """`collect_a_little` of the volumes that a run has judged."""
+    found = [
+        Known(a.sighting.volume, a.history, a.facts.view, a.sighting.pages)
+        for a in assessments
+        if a.sighting.planned is None
+    ]
+    return collect_a_little(work, found, now, epochs=epochs)
 
 
 class Gc:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pagebind.app.report import problem_of
 from pagebind.core.planner import State
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
+    from pagebind.app.assess import Assessment
     from pagebind.app.plan import Plan
     from pagebind.app.report import VolumeReport
     from pagebind.core.planner import Problem
@@ -44,6 +46,22 @@ class RunResult:
                 self.held.append(report)
             case _:
                 self.waiting.append(report)
+
+
+def all_problems(
+    error: PagebindError | None,
+    unlisted: Iterable[Problem],
+    failures: Iterable[Problem],
+    assessments: Iterable[Assessment],
+) -> list[Problem]:
+    """Everything that a person should know of, each once: what ended the run, folders, pages, held volumes."""
+    found = [
+        *([problem_of(error)] if error else ()),
+        *(problem for problem in unlisted if not error or not problem.message.endswith(error.message)),
+        *failures,
+        *(a.verdict.problem for a in assessments if a.verdict.problem),
+    ]
+    return list(dict.fromkeys(found))
 
 
 def run_document(result: RunResult) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pagebind import errors
 from pagebind.app.report import SCHEMA, problem_of
-from pagebind.errors import PagebindError
+
+if TYPE_CHECKING:
+    from pagebind.errors import PagebindError
 
 HttpAnswer = tuple[str, int, dict[str, str]]
 """Body, status and headers, as Flask takes them."""
@@ -22,6 +24,15 @@ _SOON = 30.0
 
 _LATER = 300.0
 """Seconds until something is tried again that a person has to mend first."""
+
+
+class BadRequest(errors.UsageError):
+    """The request is wrong in its form; ``status`` says how, ``allow`` what methods there are."""
+
+    def __init__(self, status: HTTPStatus, message: str, *, fix: str, allow: str = "") -> None:
+        super().__init__(message, fix=fix)
+        self.status = status
+        self.allow = allow
 
 
 class Answer(NamedTuple):
@@ -73,6 +84,8 @@ def _for_queue(error: PagebindError) -> tuple[HTTPStatus, float | None]:
 def to_people(error: PagebindError) -> Answer:
     """What a person, or the scheduler, is told of a request that failed by ``error``."""
     match error:
+        case BadRequest():
+            return Answer(error.status, _problem(error), allow=error.allow)
         case errors.UsageError():
             return Answer(HTTPStatus.BAD_REQUEST, _problem(error))
         case errors.ConfigError():

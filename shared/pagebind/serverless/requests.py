@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
 import msgspec
 
 from pagebind.errors import UsageError
-from pagebind.serverless.answers import Answer, to_people
+from pagebind.serverless.answers import BadRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,14 +34,6 @@ class Request(Protocol):
     def headers(self) -> Mapping[str, str]: ...
     @property
     def stream(self) -> BinaryIO: ...
-
-
-class BadRequest(Exception):
-    """The request is wrong in its form; ``answer`` says how."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.status)
-        self.answer = answer
 
 
 class PollRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -82,26 +74,22 @@ def body(request: Request, *, required: bool) -> bytes:
         BadRequest: another method, another type, too large, or nothing where something is needed.
     """
     if request.method != "POST":
-        wrong = _wrong(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.method} is not what this takes", "use POST")
-        raise BadRequest(wrong._replace(allow="POST"))
-    content = b"" if (request.content_length or 0) > LARGEST else request.stream.read(LARGEST + 1)
-    if len(content) > LARGEST or (request.content_length or 0) > LARGEST:
         raise BadRequest(
-            _wrong(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the body is larger than {LARGEST} bytes",
-                "ask for less, or leave paths out to ask for everything",
-            )
+            HTTPStatus.METHOD_NOT_ALLOWED, f"{request.method} is not what this takes", fix="use POST", allow="POST"
+        )
+    length = request.content_length or 0
+    content = request.stream.read(LARGEST + 1) if length <= LARGEST else b""
+    if max(length, len(content)) > LARGEST:
+        raise BadRequest(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {LARGEST} bytes", fix="ask for less"
         )
     if not content.strip() and not required:
         return b""
     if request.mimetype != _JSON:
         raise BadRequest(
-            _wrong(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                f"the body is {request.mimetype or 'of no type'}, not {_JSON}",
-                f"send JSON, with the header Content-Type: {_JSON}",
-            )
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"the body is {request.mimetype or 'of no type'}, not {_JSON}",
+            fix=f"send JSON, with the header Content-Type: {_JSON}",
         )
     return content
 
@@ -121,7 +109,3 @@ def poll_request(request: Request) -> PollRequest:
         raise UsageError(f"the body means nothing here: {error}", fix=fix) from None
     except (ValueError, RecursionError) as error:
         raise UsageError("the body is no JSON", fix=fix) from error
-
-
-def _wrong(status: HTTPStatus, what: str, fix: str) -> Answer:
-    return to_people(UsageError(what, fix=fix))._replace(status=status)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pagebind import logs
 from pagebind.errors import PagebindError, UsageError
 from pagebind.serverless import requests
-from pagebind.serverless.answers import Answer, done, to_people, to_queue
+from pagebind.serverless.answers import Answer, to_people, to_queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,15 +25,9 @@ def answering(request: Request, work: Callable[[bytes, Delivery], Answer]) -> An
     with logs.traced(request.headers):
         try:
             return work(requests.body(request, required=True), delivery)
-        except requests.BadRequest as bad:
-            if not delivery.by_queue:
-                return bad.answer
-            log.error("task refused", extra={"reason": bad.answer.document["problems"][0]["message"]})
-            return done({**bad.answer.document, "outcome": "refused"})
         except PagebindError as error:
-            answer = to_queue(error)
-            if isinstance(error, UsageError) and not delivery.by_queue:
-                answer = to_people(error)
+            by_hand = isinstance(error, UsageError) and not delivery.by_queue
+            answer = to_people(error) if by_hand else to_queue(error)
             _tell(error, answer, delivery)
             return answer
 

@@ -1,0 +1,70 @@
+"""One poll that hands out to queues: inside its budget, from where the one before it stopped."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pagebind.app.poll import newest_cursor, record_run
+from pagebind.app.result import RunResult, all_problems
+from pagebind.errors import PagebindError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pagebind.app.assess import Assessment
+    from pagebind.app.poll import Poll
+    from pagebind.serverless.instance import Kept
+    from pagebind.wiring import Parts
+
+log = logging.getLogger(__name__)
+
+_TO_WALK = 0.75
+"""This part of the budget may go by while the server is listed; the rest is for handing out and writing down."""
+
+
+def hand_out(kept: Kept, paths: Sequence[str], limit: int | None) -> RunResult:
+    """Poll once. An error that ends it is in the result, with what was done before.
+
+    Args:
+        kept: what it works with.
+        paths: on the server; none: everything that is subscribed.
+        limit: hand out at most so many volumes.
+    """
+    parts = kept.parts
+    clock = parts.clock
+    begun, started = clock.monotonic(), clock.now()
+    budget = parts.settings.poll.budget
+    result = RunResult()
+    assessments: Sequence[Assessment] = ()
+    poll = parts.poll(kept.dispatch, write=True)
+    try:
+        cursor = newest_cursor(parts.work, started)
+        poll.look(paths, cursor=cursor, until=begun + _TO_WALK * budget)
+        assessments = poll.step(limit, until=begun + budget).assessments
+    except PagebindError as error:
+        result.error = error
+    for assessment in assessments:
+        result.file(assessment.report())
+    result.problems = all_problems(result.error, poll.survey.problems, (), assessments)
+    if not isinstance(result.error, StoreError):
+        _write_down(parts, poll, started, assessments, result)
+    result.seconds = round(clock.monotonic() - begun, 3)
+    return result
+
+
+def _write_down(parts: Parts, poll: Poll, started: float, assessments: Sequence[Assessment], result: RunResult) -> None:
+    """Record the poll, and take away a little of what no state needs any more."""
+    from pagebind.app.gc import collect_after
+
+    collect_after(parts.work, assessments, parts.clock.now(), epochs=parts.policy.give_up_epochs)
+    record_run(
+        parts.work,
+        parts.clock,
+        started=started,
+        assessments=assessments,
+        problems=result.problems,
+        error=result.error,
+        complete=poll.complete,
+        cursor=poll.cursor,
+    )

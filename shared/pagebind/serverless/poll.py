@@ -1,0 +1,83 @@
+"""The function that looks at the server: by a schedule, or because somebody asks."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pagebind import logs
+from pagebind.app.result import plan_document, run_document
+from pagebind.errors import AuthRefused, PagebindError
+from pagebind.serverless import requests
+from pagebind.serverless.answers import Answer, done, to_people
+
+if TYPE_CHECKING:
+    from pagebind.app.result import RunResult
+    from pagebind.serverless.instance import Instance, Kept
+    from pagebind.serverless.requests import PollRequest, Request
+
+log = logging.getLogger(__name__)
+
+
+def answer(request: Request, instance: Instance) -> Answer:
+    """Poll, or with ``dry_run`` only plan."""
+    with logs.traced(request.headers):
+        try:
+            asked = requests.poll_request(request)
+            return _poll(asked, instance)
+        except PagebindError as error:
+            _tell(error)
+            return to_people(error)
+
+
+def _poll(asked: PollRequest, instance: Instance) -> Answer:
+    kept = instance.for_poll()
+    try:
+        if asked.dry_run:
+            return _plan(asked, kept)
+        result = _run(asked, kept)
+    except AuthRefused:
+        instance.forget(kept)
+        raise
+    if result.error is None:
+        return done(run_document(result))
+    if isinstance(result.error, AuthRefused):
+        instance.forget(kept)
+    _tell(result.error)
+    return to_people(result.error)._replace(document=run_document(result))
+
+
+def _plan(asked: PollRequest, kept: Kept) -> Answer:
+    from pagebind import wiring
+    from pagebind.app import select
+    from pagebind.app.plan import make_plan
+
+    parts = kept.parts
+    rates, own_rates = wiring.download_rates(parts.settings)
+    paths = select.paths(asked.paths, parts.watches)
+    return done(plan_document(make_plan(parts.plan(), paths, rates=rates, own_rates=own_rates)))
+
+
+def _run(asked: PollRequest, kept: Kept) -> RunResult:
+    """Hand out to the queues or, where there are none, do all of it here."""
+    parts = kept.parts
+    paths: tuple[str, ...] = ()
+    if asked.paths:
+        from pagebind.app import select
+
+        paths = select.paths(asked.paths, parts.watches)
+    if parts.settings.queue.fetch is not None:
+        from pagebind.serverless.hand_out import hand_out
+
+        return hand_out(kept, paths, asked.limit)
+    from pagebind.local import Runner, RunRequest
+
+    return Runner(parts, lambda: parts.run_lock(_tell_of_another)).run(RunRequest(paths, asked.limit))
+
+
+def _tell_of_another() -> None:
+    log.info("another run is at work on this store; waiting for it to end")
+
+
+def _tell(error: PagebindError) -> None:
+    log.error("poll failed", extra={"code": error.code, "reason": error.message, "fix": error.fix})
