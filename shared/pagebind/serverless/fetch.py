@@ -10,8 +10,10 @@ from pagebind.serverless.answers import Answer, done
 from pagebind.serverless.tasks import answering
 
 if TYPE_CHECKING:
+    from flask import Request
+
     from pagebind.serverless.instance import Instance
-    from pagebind.serverless.requests import Delivery, Request
+    from pagebind.serverless.requests import Delivery
 
 
 def answer(request: Request, instance: Instance) -> Answer:

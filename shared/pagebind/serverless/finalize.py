@@ -10,10 +10,11 @@ from pagebind.serverless.answers import Answer, done
 from pagebind.serverless.tasks import answering
 
 if TYPE_CHECKING:
+    from flask import Request
+
     from pagebind.app.finalize import Finalized
     from pagebind.ports.dispatch import FinalizeTask
     from pagebind.serverless.instance import Instance, Kept
-    from pagebind.serverless.requests import Request
 
 _SOONEST, _LATEST = 20.0, 600.0
 """Seconds after which finalize comes back for pages that are on their way (docs/design.md, finalize)."""

@@ -12,9 +12,11 @@ from pagebind.serverless import requests
 from pagebind.serverless.answers import Answer, done, to_people
 
 if TYPE_CHECKING:
+    from flask import Request
+
     from pagebind.app.result import RunResult
     from pagebind.serverless.instance import Instance, Kept
-    from pagebind.serverless.requests import PollRequest, Request
+    from pagebind.serverless.requests import PollRequest
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 
@@ -12,28 +12,12 @@ from pagebind.errors import UsageError
 from pagebind.serverless.answers import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import BinaryIO
+    from flask import Request
 
 LARGEST = 2**20
 """Bytes of a body; a task has at most 100 KB, and nobody names so many paths."""
 
 _JSON = "application/json"
-
-
-class Request(Protocol):
-    """What is used of a request of Flask."""
-
-    @property
-    def method(self) -> str: ...
-    @property
-    def mimetype(self) -> str: ...
-    @property
-    def content_length(self) -> int | None: ...
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-    @property
-    def stream(self) -> BinaryIO: ...
 
 
 class PollRequest(msgspec.Struct, forbid_unknown_fields=True):

@@ -14,7 +14,9 @@ from pagebind.serverless.answers import Answer, to_people, to_queue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pagebind.serverless.requests import Delivery, Request
+    from flask import Request
+
+    from pagebind.serverless.requests import Delivery
 
 log = logging.getLogger(__name__)
 
