@@ -7,6 +7,7 @@ configuration by which it was made, so that an instance that knows an older one 
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -15,11 +16,19 @@ from msgspec import Meta
 from pagebind.errors import UsageError
 from pagebind.ports.dispatch import FetchTask, FinalizeTask, Held
 
-_Volume = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]*$", max_length=100)]
-_Page = Annotated[str, Meta(pattern="^[0-9a-f]{20}$")]
+_Volume = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]*\Z", max_length=100)]
+_Page = Annotated[str, Meta(pattern=r"^[0-9a-f]{20}\Z")]
 _Count = Annotated[int, Meta(ge=0)]
 _Whole = Annotated[int, Meta(ge=1)]
 _Path = Annotated[str, Meta(pattern="^/")]
+_Link = Annotated[str, Meta(pattern=r"^(/|\Z)")]
+"""Goes behind the server's address: with anything else in front it could name another server."""
+
+_VALUE_REFUSED = re.compile(r"^Invalid .* - at (`\$[^`]*`)\Z", re.DOTALL)
+"""What msgspec says of a word that is none of those allowed: it quotes the word."""
+
+_LONGEST_QUOTE = 200  # characters; a field that is not known is named, however long its name is
+_FIX = "`poll` makes tasks"
 
 
 class _Held(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -44,7 +53,7 @@ class _Fetch(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     held: _Held | None = None
     rename: bool = False
     anew: bool = False
-    link: str = ""
+    link: _Link = ""
     again: _Count = 0
     config: str = ""
 
@@ -72,7 +81,8 @@ def dump(task: FetchTask | FinalizeTask, *, config: str) -> bytes:
         fields = {name: getattr(task, name) for name in FetchTask.__slots__}
         held = _Held(*task.held) if task.held else None
         struct = _Fetch(**{**fields, "hashes": dict(task.hashes), "held": held}, config=config)
-    return json.dumps(msgspec.to_builtins(struct), separators=(",", ":")).encode()
+    text = json.dumps(msgspec.to_builtins(struct), separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "surrogatepass")
 
 
 def load_fetch(content: bytes) -> tuple[FetchTask, str]:
@@ -95,9 +105,10 @@ def _load(content: bytes, kind: type[_Struct]) -> _Struct:
         # Not decoded by msgspec: names on servers may hold halves of surrogate pairs, which it refuses.
         return msgspec.convert(json.loads(content), kind)
     except msgspec.ValidationError as error:
-        raise UsageError(f"this is no task: {error}", fix="`poll` makes tasks") from None
+        said = _VALUE_REFUSED.sub(r"Invalid value - at \1", str(error)).encode("ascii", "backslashreplace").decode()
+        raise UsageError(f"this is no task: {said[:_LONGEST_QUOTE]}", fix=_FIX) from None
     except (ValueError, RecursionError):
-        raise UsageError("this is no task: it is no JSON", fix="`poll` makes tasks") from None
+        raise UsageError("this is no task: it is no JSON", fix=_FIX) from None
 
 
 def _fields(struct: msgspec.Struct) -> dict[str, Any]:
