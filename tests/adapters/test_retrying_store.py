@@ -462,8 +462,8 @@ def test_tells_of_each_repetition_and_of_nothing_else(
         script.faults = [Fault(error=StoreUnavailable("503 from the store", fix="wait")), BEFORE]
         store.put("second", b"content", metadata={"note": "mine"})
 
-    told = [(record.levelname, record.getMessage()) for record in caplog.records if record.name.startswith("pagebind")]
-    assert told == [
-        ("INFO", "put second: attempt 2 of 4, after: 503 from the store"),
-        ("INFO", "put second: attempt 3 of 4, after: put second: no answer"),
+    told = [record.__dict__ for record in caplog.records if record.name.startswith("pagebind")]
+    assert [(one["levelname"], one["msg"], one["call"], one["attempt"], one["reason"]) for one in told] == [
+        ("INFO", "store asked again", "put second", 2, "503 from the store"),
+        ("INFO", "store asked again", "put second", 3, "put second: no answer"),
     ]

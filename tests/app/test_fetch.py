@@ -148,7 +148,8 @@ def test_a_wrong_hash_is_fetched_once_more_and_kept(
 
     assert world.source.downloads[PATH] == 2
     assert entry_of(world).endswith(BODY)
-    assert any("md5" in record.getMessage() and record.levelname == "WARNING" for record in caplog.records)
+    [note] = notes(caplog, "hash differs")
+    assert (note.levelname, note.__dict__["hash"]) == ("WARNING", "md5")
     assert staging(world) == [keys.entry_key("vol", "page")]
 
 
@@ -260,7 +261,7 @@ def test_the_subscriptions_headers_and_password_go_along(world: World) -> None:
 def test_another_kind_than_the_name_says_is_noted_and_kept(
     world: World, memory: int, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", logger="pagebind")
+    caplog.set_level("DEBUG", logger="pagebind")
     world.source.add(PATH, body)
 
     world.fetch(task(len(body)))
@@ -268,7 +269,7 @@ def test_another_kind_than_the_name_says_is_noted_and_kept(
     assert (facts(world).kind, facts(world).renamed) == (kind_of(body), False)
     assert parse_local_header(entry_of(world))[0] == "0001.jpg"
     [note] = notes(caplog, "another kind")
-    assert (note.levelname, note.__dict__["kind"]) == ("INFO", kind_of(body))
+    assert (note.levelname, note.__dict__["kind"]) == ("DEBUG", kind_of(body))
 
 
 @pytest.mark.parametrize("name", ["0001.jpg", "0001.JPEG", "0001.jfif"])
@@ -276,7 +277,7 @@ def test_another_kind_than_the_name_says_is_noted_and_kept(
 def test_a_page_that_is_what_its_name_says_keeps_it(
     world: World, memory: int, name: str, rename: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", logger="pagebind")
+    caplog.set_level("DEBUG", logger="pagebind")
     body = jpeg("a")
     world.source.add(PATH, body)
 

@@ -118,7 +118,7 @@ def _kept(manifest: Manifest, own: Staged, work: Store) -> Kept | None:
     found = kept_info.read(entry[len(entry) - own.facts.size :])
     if isinstance(found, kept_info.Unusable):
         log.warning(
-            "the folder's ComicInfo.xml was not kept",
+            "ComicInfo.xml not kept",
             extra={"volume": manifest.volume, "path": manifest.path, "reason": found.reason},
         )
         return None

@@ -184,7 +184,10 @@ class ArchiveFetch:
         except PageCut as error:
             if not self._sums.size:
                 raise
-            log.info("fetching an archive anew: %s", error.message, extra={"volume": self._task.volume})
+            log.info(
+                "archive begun anew",
+                extra={"volume": self._task.volume, "page": self._task.path, "reason": error.message},
+            )
             self._drop()
             chunks = self._download(self._task, 0)
         yield from chunks

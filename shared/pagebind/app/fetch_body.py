@@ -134,11 +134,7 @@ def check_hash(task: FetchTask, sums: Sums, *, again: bool, strict: bool) -> Non
             fix='replace the file on the server; where a drive lists wrong hashes, set hash = "warn"',
             path=task.path,
         )
-    log.warning(
-        "kept a page whose listed %s differs: drives list wrong ones",
-        kind,
-        extra={"volume": task.volume, "page": task.path},
-    )
+    log.warning("hash differs", extra={"volume": task.volume, "seq": task.seq, "page": task.path, "hash": kind})
 
 
 def facts_of(task: FetchTask, body: Body, crc32c: int) -> EntryFacts:
@@ -155,8 +151,8 @@ def name_of(task: FetchTask, body: Body) -> str:
     """The entry's name in the book; with the suffix of what it is, if the task asks for that."""
     kind = _other_kind(task, body)
     if kind:
-        log.info(
-            "a page is another kind of picture than its name says",
+        log.debug(
+            "page of another kind",
             extra={"volume": task.volume, "page": task.path, "kind": kind, "renamed": task.rename},
         )
     return image_kind.renamed(task.book_name, kind) if kind and task.rename else task.book_name

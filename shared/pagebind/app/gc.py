@@ -103,6 +103,8 @@ def collect_a_little(work: Store, volumes: Sequence[Known], now: float, *, epoch
     )
     for needless in islice(chain(_old_runs(work, now), found), _LITTLE):
         _remove(work, needless, collected)
+    if objects := collected.removed.total():
+        log.info("tidied", extra={"objects": objects, "bytes": collected.bytes})
     return collected
 
 
@@ -209,5 +211,5 @@ def _remove(work: Store, needless: _Needless, collected: Collected) -> None:
     except KeyRefused as error:
         collected.problems.append(problem_of(error))
         return
-    log.info("removed", extra={"key": needless.key})
+    log.debug("removed", extra={"key": needless.key})
     collected.count(needless)

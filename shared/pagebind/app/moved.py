@@ -130,7 +130,7 @@ class _Handing:
         if newest.decision < old.standing.shape:  # a better book was asked for
             self._decide(sighting, Kind.RETRY)
         self._decide(former, Kind.MOVED, sighting.volume)
-        log.info("moved", extra={"volume": sighting.volume, "from": former.path, "key": former.key})
+        log.info("moved", extra={"volume": sighting.volume, "former": former.volume, "key": former.key})
         return True
 
     def _take_key(self, sighting: Sighting, former: Sighting) -> None:

@@ -77,7 +77,7 @@ class Recorder:
             info = self._work.put(keys.manifest_key(sighting.volume, mark), manifests.dump(document), condition=ABSENT)
         except ConditionFailed:
             return  # another poll saw the same
-        log.info("new listing", extra={"volume": sighting.volume, "seq": seq, "pages": len(pages)})
+        log.debug("new listing", extra={"volume": sighting.volume, "seq": seq, "pages": len(pages)})
         sighting.planned = None
         self.history_to_extend(sighting.volume).manifests.append(mark._replace(created=info.created))
 

@@ -252,7 +252,7 @@ class Surveyor:
 
     def _unlisted(self, found: Unlisted) -> None:
         error = found.error
-        log.info("listing failed", extra={"path": found.path, "reason": error.message})
+        log.warning("listing failed", extra={"path": found.path, "reason": error.message})
         with self._lock:
             self._survey.failed.append(found.path)
             self._survey.problems.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from contextvars import copy_context
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.core import layout
@@ -116,7 +117,8 @@ class Walk:
                 self._todo.put(None)
 
     def _start_worker(self) -> threading.Thread:
-        worker = threading.Thread(target=self._work, name="pagebind-walk", daemon=True)
+        # In a copy of the context, which knows the trace of the request that walks.
+        worker = threading.Thread(target=copy_context().run, args=(self._work,), name="pagebind-walk", daemon=True)
         worker.start()
         return worker
 

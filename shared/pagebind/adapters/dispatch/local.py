@@ -9,6 +9,7 @@ import random
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from pagebind.errors import PagebindError, PageFailed, ServerUnreachable
@@ -119,11 +120,8 @@ class LocalDispatch:
         if self._threads:
             return
         self._threads = [
-            *(
-                threading.Thread(target=self._fetch_loop, name=f"pagebind-fetch-{n}", daemon=True)
-                for n in range(self._workers)
-            ),
-            threading.Thread(target=self._finalize_loop, name="pagebind-finalize", daemon=True),
+            *(_thread(self._fetch_loop, f"pagebind-fetch-{n}") for n in range(self._workers)),
+            _thread(self._finalize_loop, "pagebind-finalize"),
         ]
         for thread in self._threads:
             thread.start()
@@ -174,7 +172,18 @@ class LocalDispatch:
         delay = self._backoff * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311  jitter, not a secret
         if error.retry_after is not None:
             delay = max(delay, min(error.retry_after, _LONGEST_WAIT))
-        log.info("trying again", extra={"page": task.path, "reason": error.message, "seconds": round(delay, 2)})
+        log.info(
+            "page put off",
+            extra={
+                "volume": task.volume,
+                "seq": task.seq,
+                "epoch": task.epoch,
+                "page": task.path,
+                "code": error.code,
+                "reason": error.message,
+                "wait": round(delay, 2),
+            },
+        )
         with self._changed:
             due = self._clock.monotonic() + delay
             heapq.heappush(self._later, (due, next(self._ticket), task, attempt + 1))
@@ -203,3 +212,8 @@ class LocalDispatch:
         with self._changed:
             self._fatal = self._fatal or error
             self._changed.notify_all()
+
+
+def _thread(work: Callable[[], None], name: str) -> threading.Thread:
+    """One that knows the context of whoever makes it, and with it the trace of a request."""
+    return threading.Thread(target=copy_context().run, args=(work,), name=name, daemon=True)

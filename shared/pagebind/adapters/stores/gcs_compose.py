@@ -7,7 +7,6 @@ those that the parts were recorded with. A part that is not what it should be sh
 from __future__ import annotations
 
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from itertools import count, groupby
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 import google_crc32c
 
 from pagebind.adapters.stores.retrying import again, recognising
+from pagebind.adapters.stores.workers import Workers
 from pagebind.core import compose_plan
 from pagebind.core import crc32c as crc32c_math
 from pagebind.errors import ConditionFailed, KeyMissing, PartDamaged, StoreError, StoreUnavailable
@@ -193,7 +193,7 @@ def in_parallel(act: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """What ``act`` makes of each; after the first error no more are begun, and it is raised when all have ended."""
     if len(items) <= 1:
         return [act(item) for item in items]
-    with ThreadPoolExecutor(min(PARALLEL, len(items))) as pool:
+    with Workers(min(PARALLEL, len(items))) as pool:
         return list(pool.map(act, items))
 
 

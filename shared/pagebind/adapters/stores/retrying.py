@@ -52,7 +52,7 @@ def again(call: Callable[[], T], what: str, *, attempts: int = ATTEMPTS) -> T:
     def once(number: int) -> T:
         nonlocal failure
         if number > 1:
-            log.info("%s: attempt %d of %d, after: %s", what, number, attempts, failure)
+            log.info("store asked again", extra={"call": what, "attempt": number, "reason": failure})
         try:
             return call()
         except StoreError as error:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from itertools import chain, islice, repeat
@@ -32,6 +31,7 @@ from pagebind.adapters.stores.s3_conditions import Conditions
 from pagebind.adapters.stores.s3_errors import NotOffered, UploadGone, WriteConflict
 from pagebind.adapters.stores.s3_parts import proved
 from pagebind.adapters.stores.s3_upload import PART_SIZE, Upload, blocks, part_size
+from pagebind.adapters.stores.workers import Workers
 from pagebind.core.crc32c import combine_all
 from pagebind.core.keys import BOOK_RECORDS, STAGING, is_key
 from pagebind.errors import (
@@ -47,6 +47,7 @@ from pagebind.ports.store import Absent, Condition, ObjectInfo, Part, StoredPart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
 
     from pagebind.adapters.stores.s3_bucket import UploadId
     from pagebind.adapters.stores.s3_client import Client
@@ -278,7 +279,7 @@ class S3Store:
     def _with_metadata(self, listed: Iterator[ObjectInfo]) -> Iterator[ObjectInfo]:
         at_once = self.bucket.connections
         ahead: deque[Future[ObjectInfo | None]] = deque()
-        pool = ThreadPoolExecutor(at_once, thread_name_prefix="s3-head")
+        pool = Workers(at_once, thread_name_prefix="s3-head")
         try:
             for info in chain(listed, repeat(None)):
                 if info is not None:

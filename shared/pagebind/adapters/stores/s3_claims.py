@@ -123,7 +123,7 @@ class Claims:
             again(partial(self._work.delete, claim, {}), f"withdraw {claim}")
         except StoreError as error:
             self._left.add(claim)
-            log.warning("a claim stays for %d minutes: %s", LIFETIME // 60, error.message)
+            log.warning("claim left", extra={"key": claim, "reason": error.message})
         else:
             self._left.discard(claim)
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import google_crc32c
 
 from pagebind.adapters.stores.retrying import again
+from pagebind.adapters.stores.workers import Workers
 from pagebind.core.zip_layout import parse_local_header
 from pagebind.errors import KeyMissing, PartDamaged
 from pagebind.ports.store import Part, StoredPart
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
+    from concurrent.futures import Future
 
     from pagebind.adapters.stores.s3_bucket import Bucket
 
@@ -57,7 +58,7 @@ def proved(bucket: Bucket, parts: Sequence[Part]) -> Generator[bytes, None, None
         PartDamaged: at the end of a part that is not what it should be; ``path`` is its key.
         StoreError: it cannot be read now.
     """
-    pool = ThreadPoolExecutor(min(_READERS, bucket.connections), thread_name_prefix="s3-read")
+    pool = Workers(min(_READERS, bucket.connections), thread_name_prefix="s3-read")
     proof: _Proof | None = None
     try:
         for segment, content in _read_ahead(bucket, pool, segments(parts)):
@@ -75,7 +76,7 @@ def proved(bucket: Bucket, parts: Sequence[Part]) -> Generator[bytes, None, None
 
 
 def _read_ahead(
-    bucket: Bucket, pool: ThreadPoolExecutor, wanted: Iterator[bytes | Segment]
+    bucket: Bucket, pool: Workers, wanted: Iterator[bytes | Segment]
 ) -> Iterator[tuple[Segment | None, bytes]]:
     ahead: deque[tuple[Segment | None, Future[bytes] | bytes]] = deque()
     held = 0

@@ -10,7 +10,6 @@ import hashlib
 import logging
 import re
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -21,11 +20,13 @@ from pagebind.adapters.stores.no_answer import NotTheStore
 from pagebind.adapters.stores.retrying import again
 from pagebind.adapters.stores.s3_bucket import Block, SentPart
 from pagebind.adapters.stores.s3_errors import OutcomeUnknown, UploadGone
+from pagebind.adapters.stores.workers import Workers
 from pagebind.core.crc32c import combine_all
 from pagebind.errors import ConditionFailed, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from concurrent.futures import Future
 
     from pagebind.adapters.stores.s3_bucket import Bucket, Content, UploadId
     from pagebind.ports.store import ObjectInfo
@@ -69,7 +70,7 @@ class Upload:
         self._bucket = bucket
         self._content = content
         self._id = again(partial(_begun, bucket, key, content), f"begin the upload of {key}")
-        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="s3-upload")
+        self._pool = Workers(_AT_ONCE, thread_name_prefix="s3-upload")
         self._under_way: deque[Future[SentPart]] = deque()
         self._sent: list[SentPart] = []
         self._count = 0
@@ -136,7 +137,7 @@ class Upload:
             except UploadGone:
                 raise
             except StoreError as error:
-                log.warning("an upload of %s stays unfinished: %s", self._id.key, error.message)
+                log.warning("upload left", extra={"key": self._id.key, "reason": error.message})
 
 
 def _begun(bucket: Bucket, key: str, content: Content) -> UploadId:
