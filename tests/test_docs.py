@@ -223,6 +223,14 @@ def test_decisions_are_numbered_without_gaps() -> None:
     assert [int(adr.name[:4]) for adr in ADRS] == list(range(1, len(ADRS) + 1))
 
 
+def test_each_outcome_of_a_function_names_a_test_that_is_there() -> None:
+    table = rows(section(DESIGN, "## Functions"), "outcome")
+    named = {name for row in table for name in coded(row[-1])}
+    sources = "".join(text_of(path) for path in (ROOT / "tests" / "functions").glob("test_*.py"))
+    assert all(coded(row[-1]) for row in table)
+    assert named <= set(re.findall(r"(?m)^def (test_\w+)", sources))
+
+
 def test_the_changelog_has_this_version() -> None:
     assert f"## [{__version__}]" in text_of(ROOT / "CHANGELOG.md")
 

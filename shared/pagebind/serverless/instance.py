@@ -13,18 +13,19 @@ from pagebind import logs, wiring
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pagebind.adapters.dispatch.cloud_tasks import CloudTasksDispatch
     from pagebind.app.fetch import Fetch
     from pagebind.app.finalize import Finalize
+    from pagebind.ports.dispatch import Dispatch
     from pagebind.wiring import Configuration, Parts
 
 
 class Kept:
     """The parts of one configuration, and what is made of them when it is first needed."""
 
-    def __init__(self, configuration: Configuration, parts: Parts) -> None:
+    def __init__(self, configuration: Configuration, parts: Parts, queue: Dispatch | None) -> None:
         self.configuration = configuration
         self.parts = parts
+        self._queue = queue
 
     @cached_property
     def fetch(self) -> Fetch:
@@ -39,13 +40,14 @@ class Kept:
     def finalize(self) -> Finalize:
         """The use case."""
         from pagebind.app.finalize import Finalize
+    from pagebind.ports.dispatch import Dispatch
 
         return Finalize(self.parts.work, self.parts.library, keep_pages=self.parts.policy.keep_pages)
 
     @cached_property
-    def dispatch(self) -> CloudTasksDispatch:
-        """The queues."""
-        return self.parts.cloud_dispatch(self.configuration.digest)
+    def dispatch(self) -> Dispatch:
+        """Where tasks go."""
+        return self._queue or self.parts.cloud_dispatch(self.configuration.digest)
 
 
 class Instance:
@@ -53,10 +55,12 @@ class Instance:
 
     Args:
         env: the environment; None: that of the process.
+        queue: where tasks go instead of to the queues of the settings.
     """
 
-    def __init__(self, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, env: Mapping[str, str] | None = None, queue: Dispatch | None = None) -> None:
         self._env = os.environ if env is None else env
+        self._queue = queue
         self._lock = Lock()
         self._kept: Kept | None = None
         self._asked_for = ""
@@ -104,4 +108,5 @@ class Instance:
     def _make(self, configuration: Configuration, *, check_secrets: bool = True) -> Kept:
         settings = configuration.settings(self._env)
         durable = settings.queue.fetch is not None
-        return Kept(configuration, wiring.build(settings, self._env, durable=durable, check_secrets=check_secrets))
+        parts = wiring.build(settings, self._env, durable=durable, check_secrets=check_secrets)
+        return Kept(configuration, parts, self._queue)
