@@ -9,10 +9,12 @@ What each answers, and what the queue does next, is the table in docs/design.md.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import functions_framework
 
+from pagebind import logs
 from pagebind.serverless.instance import Instance
 
 if TYPE_CHECKING:
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
     from pagebind.serverless.answers import HttpAnswer
 
-INSTANCE = Instance()
+logs.set_up_functions(os.environ)
+
+INSTANCE = Instance(os.environ)
 """Kept from request to request, as long as the platform keeps the process."""
 
 

@@ -127,6 +127,7 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
         made = Cloud(tmp_path, server, {"PAGEBIND_CONFIG": str(tmp_path / "pagebind.toml"), **QUEUES})
         made.configure()
         yield made
+        made.instances.clear()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ TO_QUEUE: dict[type[PagebindError], tuple[int, bool]] = {
     errors.UsageError: (200, False),
     BadRequest: (200, False),
     errors.ConfigError: (503, True),
+    errors.SecretsUnavailable: (503, True),
     errors.SourceError: (503, True),
     errors.ServerUnreachable: (503, True),
     errors.AuthRefused: (200, False),

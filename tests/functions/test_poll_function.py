@@ -27,13 +27,10 @@ def command(cloud: Cloud, *words: str) -> dict[str, Any]:
     return json.loads(CliRunner().invoke(pagebind, arguments).stdout)  # type: ignore[no-any-return]
 
 
-def shape(value: object) -> object:
-    """Names and types of a document, without what differs from run to run."""
-    if isinstance(value, dict):
-        return {key: shape(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [shape(item) for item in value]
-    return type(value)
+def shape(document: dict[str, Any]) -> dict[str, Any]:
+    """Names and types, also those of one bound volume."""
+    types = {key: type(value) for key, value in document.items()}
+    return {**types, "bound": {key: type(value) for key, value in document["bound"][0].items()}}
 
 
 def error_of(answer: Answer) -> dict[str, Any]:

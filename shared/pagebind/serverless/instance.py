@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import weakref
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from pagebind import logs, wiring
+from pagebind import wiring
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,6 @@ class Kept:
     def finalize(self) -> Finalize:
         """The use case."""
         from pagebind.app.finalize import Finalize
-    from pagebind.ports.dispatch import Dispatch
 
         return Finalize(self.parts.work, self.parts.library, keep_pages=self.parts.policy.keep_pages)
 
@@ -54,17 +53,16 @@ class Instance:
     """One process of a function. Nothing is read or contacted before the first request.
 
     Args:
-        env: the environment; None: that of the process.
+        env: the environment.
         queue: where tasks go instead of to the queues of the settings.
     """
 
-    def __init__(self, env: Mapping[str, str] | None = None, queue: Dispatch | None = None) -> None:
-        self._env = os.environ if env is None else env
+    def __init__(self, env: Mapping[str, str], queue: Dispatch | None = None) -> None:
+        self._env = env
         self._queue = queue
         self._lock = Lock()
         self._kept: Kept | None = None
         self._asked_for = ""
-        logs.set_up_functions(self._env)
 
     def for_poll(self) -> Kept:
         """The parts by the configuration as it is now: a new subscription needs no deploy.
@@ -109,4 +107,6 @@ class Instance:
         settings = configuration.settings(self._env)
         durable = settings.queue.fetch is not None
         parts = wiring.build(settings, self._env, durable=durable, check_secrets=check_secrets)
-        return Kept(configuration, parts, self._queue)
+        kept = Kept(configuration, parts, self._queue)
+        weakref.finalize(kept, parts.source.close)  # not before the last request that uses it has ended
+        return kept

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pagebind import logs
 from pagebind.app.result import plan_document, run_document
-from pagebind.errors import AuthRefused, PagebindError
+from pagebind.errors import AuthRefused, PagebindError, UsageError
 from pagebind.serverless import requests
 from pagebind.serverless.answers import Answer, done, to_people
 
@@ -27,6 +27,8 @@ def answer(request: Request, instance: Instance) -> Answer:
         try:
             asked = requests.poll_request(request)
             return _poll(asked, instance)
+        except UsageError as error:
+            return to_people(error)
         except PagebindError as error:
             _tell(error)
             return to_people(error)

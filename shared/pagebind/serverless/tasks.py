@@ -28,8 +28,9 @@ def answering(request: Request, work: Callable[[bytes, Delivery], Answer]) -> An
         try:
             return work(requests.body(request, required=True), delivery)
         except PagebindError as error:
-            by_hand = isinstance(error, UsageError) and not delivery.by_queue
-            answer = to_people(error) if by_hand else to_queue(error)
+            if isinstance(error, UsageError) and not delivery.by_queue:
+                return to_people(error)
+            answer = to_queue(error)
             _tell(error, answer, delivery)
             return answer
 
