@@ -5,6 +5,7 @@
     PagebindError
     ├── UsageError              wrong words on the command line                       usage
     ├── ConfigError             a wrong value, an unknown key, a secret not found     config
+    ├── SecretsUnavailable      where a secret is kept cannot be asked now            secrets
     ├── SourceError             the Alist or OpenList server
     │   ├── ServerUnreachable   no answer, a 5xx, not an Alist at all                 server
     │   ├── AuthRefused         credentials refused: nothing can be done without      auth
@@ -73,6 +74,13 @@ class ConfigError(PagebindError):
     """The configuration cannot be used as it is."""
 
     code = "config"
+
+
+class SecretsUnavailable(PagebindError):
+    """The store of a secret gives no answer now, which says nothing about the configuration that refers to it."""
+
+    code = "secrets"
+    retryable = True
 
 
 class SourceError(PagebindError):

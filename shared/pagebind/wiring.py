@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pagebind.adapters.clock import SystemClock
-from pagebind.adapters.secrets import LocalSecrets
+from pagebind.adapters.secrets import KeptSecrets
 from pagebind.adapters.stores.folder import FolderStore
 from pagebind.core.keys import digest
 from pagebind.core.layout import AUTO
@@ -17,6 +17,7 @@ from pagebind.core.planner import Policy
 from pagebind.core.watch import Watch
 from pagebind.errors import ConfigError, KeyMissing, StoreError, StoreUnavailable
 from pagebind.ports.progress import Progress, Silent
+from pagebind.ports.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -102,23 +103,34 @@ class Parts(NamedTuple):
 
 
 def build(
-    settings: Settings, env: Mapping[str, str], progress: Progress | None = None, *, durable: bool = False
+    settings: Settings,
+    env: Mapping[str, str],
+    progress: Progress | None = None,
+    *,
+    durable: bool = False,
+    check_secrets: bool = True,
 ) -> Parts:
-    """Make the parts that the settings ask for. Nothing is contacted yet.
+    """Make the parts that the settings ask for. Neither server nor store is contacted yet.
 
     Args:
         settings: of the user.
         env: where ``env:`` secrets are looked up.
         progress: is told what happens; None: nobody is.
         durable: tasks go to a queue that outlives this process.
+        check_secrets: look every secret up once, so that a wrong reference shows now and not in the middle of the work;
+            without it none is, before the work needs it.
 
     Raises:
         ConfigError: a secret's reference leads nowhere.
+        SecretsUnavailable: a secret cannot be looked up now.
         StoreUnavailable: a file stands where a folder should be.
     """
     clock = SystemClock()
-    secrets = LocalSecrets(env, clock)
+    secrets = KeptSecrets(env, clock)
     work, library = stores(settings)
+    if check_secrets:
+        for reference in _references(settings):
+            secrets.get(reference)
     return Parts(
         settings,
         source(settings, secrets, clock),
@@ -129,6 +141,12 @@ def build(
         policy(settings)._replace(durable=durable),
         progress or Silent(),
     )
+
+
+def _references(settings: Settings) -> Iterator[str]:
+    chosen = settings.source
+    folders = (subscription.password for subscription in settings.subscriptions)
+    return (it for it in (chosen.token, chosen.password, chosen.otp_secret, *folders) if it is not None)
 
 
 def _never(*_: object) -> None:
@@ -247,15 +265,12 @@ def policy(settings: Settings) -> Policy:
 
 
 def watch(settings: Settings, subscription: Subscription, secrets: Secrets) -> Watch:
-    """A subscription as the use cases see it. Its secret is looked up once now, so that a wrong reference shows."""
-    reference = subscription.password
-    if reference is not None:
-        secrets.get(reference)
+    """A subscription as the use cases see it."""
     return Watch(
         subscription.path,
         subscription.library,
         (lambda path, is_dir: subscription.excluded(path, is_dir=is_dir)) if subscription.exclude.lines else None,
-        (lambda: secrets.get(reference)) if reference is not None else str,
+        Secret(subscription.password, secrets) if subscription.password is not None else str,
         settings.headers_for(subscription),
         _layout(subscription.layout),
         archives=subscription.archives,
@@ -334,15 +349,11 @@ def paths_watched(settings: Settings) -> tuple[Watch, ...]:
 def _credentials(chosen: SourceSettings, secrets: Secrets) -> Credentials:
     from pagebind.adapters.alist import Guest, Login, StaticToken
 
-    def secret(reference: str) -> Callable[[], str]:
-        secrets.get(reference)
-        return lambda: secrets.get(reference)
-
     if chosen.token is not None:
-        return StaticToken(secret(chosen.token))
+        return StaticToken(Secret(chosen.token, secrets))
     if chosen.username is not None and chosen.password is not None:
-        one_time = secret(chosen.otp_secret) if chosen.otp_secret is not None else None
-        return Login(chosen.username, secret(chosen.password), one_time)
+        one_time = Secret(chosen.otp_secret, secrets) if chosen.otp_secret is not None else None
+        return Login(chosen.username, Secret(chosen.password, secrets), one_time)
     return Guest()
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pagebind.adapters.secrets import LARGEST_BYTES, LocalSecrets
+from pagebind.adapters.secrets import LARGEST_BYTES, KeptSecrets
 from pagebind.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ def refused(secrets: Secrets, reference: str) -> ConfigError:
 @pytest.mark.parametrize("held", ["secret", "secret\n", "secret\r\n"])
 def test_a_secret_comes_from_a_variable_or_a_file_without_its_newline(held: str, tmp_path: Path) -> None:
     (tmp_path / "token").write_bytes(held.encode())
-    secrets: Secrets = LocalSecrets({"TOKEN": held})
+    secrets: Secrets = KeptSecrets({"TOKEN": held})
     assert secrets.get("env:TOKEN") == "secret"
     assert secrets.get(f"file:{tmp_path}/token") == "secret"
 
 
 def test_spaces_belong_to_a_secret() -> None:
-    assert LocalSecrets({"P": " pass word "}).get("env:P") == " pass word "
+    assert KeptSecrets({"P": " pass word "}).get("env:P") == " pass word "
 
 
 def test_a_file_is_read_again_after_five_minutes_or_when_forgotten(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_file_is_read_again_after_five_minutes_or_when_forgotten(tmp_path: Pat
     clock: Clock = hand
     path = tmp_path / "token"
     reference = f"file:{path}"
-    secrets = LocalSecrets({}, clock)
+    secrets = KeptSecrets({}, clock)
     path.write_text("old", encoding="utf-8")
     assert secrets.get(reference) == "old"
     path.write_text("new", encoding="utf-8")
@@ -75,7 +75,7 @@ def test_a_file_is_read_again_after_five_minutes_or_when_forgotten(tmp_path: Pat
 
 
 def test_a_failure_is_not_kept(tmp_path: Path) -> None:
-    secrets = LocalSecrets({})
+    secrets = KeptSecrets({})
     reference = f"file:{tmp_path}/token"
     refused(secrets, reference)
     (tmp_path / "token").write_text("there now", encoding="utf-8")
@@ -83,18 +83,18 @@ def test_a_failure_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_a_reference_that_leads_nowhere_is_named() -> None:
-    error = refused(LocalSecrets({"TOKEN_": CANARY}), "env:TOKEN")
+    error = refused(KeptSecrets({"TOKEN_": CANARY}), "env:TOKEN")
     assert error.message == "env:TOKEN leads nowhere: there is no variable TOKEN in the environment"
     assert "TOKEN" in error.fix
 
 
 @pytest.mark.parametrize("held", ["", "\n"])
 def test_an_empty_secret_is_refused(held: str) -> None:
-    assert refused(LocalSecrets({"TOKEN": held}), "env:TOKEN").message == "env:TOKEN is empty"
+    assert refused(KeptSecrets({"TOKEN": held}), "env:TOKEN").message == "env:TOKEN is empty"
 
 
 def test_a_secret_of_several_lines_is_refused() -> None:
-    error = refused(LocalSecrets({"TOKEN": f"{CANARY}\n{CANARY}"}), "env:TOKEN")
+    error = refused(KeptSecrets({"TOKEN": f"{CANARY}\n{CANARY}"}), "env:TOKEN")
     assert error.message.startswith("env:TOKEN holds more than one line")
 
 
@@ -102,11 +102,11 @@ def test_a_secret_of_several_lines_is_refused() -> None:
     "text", [CANARY, f"alist-{CANARY}", f"env:alist-{CANARY}", f"file:{CANARY}", f"gcp:{CANARY}", ""]
 )
 def test_what_is_no_reference_is_not_shown(text: str) -> None:
-    assert refused(LocalSecrets({}), text).message == "a secret is not given as a reference"
+    assert refused(KeptSecrets({}), text).message == "a secret is not given as a reference"
 
 
 def test_files_that_cannot_be_a_secret(tmp_path: Path) -> None:
-    secrets = LocalSecrets({})
+    secrets = KeptSecrets({})
     (tmp_path / "latin").write_bytes(f"{CANARY}\xe4".encode("latin-1"))
     (tmp_path / "large").write_bytes(b"x" * (LARGEST_BYTES + 1))
     (tmp_path / "fits").write_bytes(b"x" * LARGEST_BYTES)
@@ -129,4 +129,4 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(CANARY, encoding="utf-8")
     path.chmod(0)
-    assert refused(LocalSecrets({}), f"file:{path}").message == f"file:{path} leads nowhere: Permission denied"
+    assert refused(KeptSecrets({}), f"file:{path}").message == f"file:{path} leads nowhere: Permission denied"

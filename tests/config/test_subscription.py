@@ -7,7 +7,7 @@ import pytest
 
 from pagebind import wiring
 from pagebind.adapters.clock import SystemClock
-from pagebind.adapters.secrets import LocalSecrets
+from pagebind.adapters.secrets import KeptSecrets
 from pagebind.config import Patterns, parse
 from pagebind.core.layout import AUTO
 from pagebind.core.watch import Watch
@@ -54,7 +54,7 @@ def test_a_plain_configuration_imports_neither_pathspec_nor_difflib_nor_platform
 
 def watch_of(lines: str) -> Watch:
     settings = parse(f'{HEAD}[[subscription]]\npath = "/comics"\n{lines}', {}, "x")
-    return wiring.watch(settings, settings.subscriptions[0], LocalSecrets({}, SystemClock()))
+    return wiring.watch(settings, settings.subscriptions[0], KeptSecrets({}, SystemClock()))
 
 
 def test_the_use_cases_see_every_setting_of_a_subscription() -> None:

@@ -9,7 +9,7 @@ import msgspec
 from pagebind.adapters.alist import envelope
 from pagebind.adapters.alist.envelope import Answer, Endpoint, Envelope, Refusal, Remedy
 from pagebind.adapters.alist.http import NoAnswer, host_of
-from pagebind.adapters.alist.login import Credentials, Login, Session, one_time_code
+from pagebind.adapters.alist.login import Credentials, Session, one_time_code
 from pagebind.adapters.alist.retries import retry_after, with_retries
 from pagebind.errors import AuthRefused, ServerUnreachable
 
@@ -50,7 +50,7 @@ _LIMITED: Final = frozenset({Endpoint.LIST, Endpoint.GET})
 
 
 class Api:
-    """Asks, as one account, with retries and the one new login that a refused token allows."""
+    """Asks, as one account, with retries and the one repetition that a refused token allows."""
 
     def __init__(
         self,
@@ -101,15 +101,15 @@ class Api:
         try:
             return self._ask(call, body, token)
         except Refusal as refusal:
-            another = self._session.renew(token) if refusal.remedy is Remedy.LOGIN else None
+            another = self._session.renew(token, refusal) if isinstance(refusal.error, AuthRefused) else None
             if another is None:
                 raise
         return self._ask(call, body, another)
 
-    def _log_in(self, login: Login) -> str:
-        body = {"username": login.username, "password": login.password_secret()}
-        if login.otp_secret is not None:
-            body["otp_code"] = one_time_code(login.otp_secret(), self._clock.now())
+    def _log_in(self, username: str, password: str, otp_secret: str | None) -> str:
+        body = {"username": username, "password": password}
+        if otp_secret is not None:
+            body["otp_code"] = one_time_code(otp_secret, self._clock.now())
         return self._ask(LOGIN, body, "").token
 
     def _ask(self, call: Call[T], body: dict[str, Any] | None, token: str) -> T:

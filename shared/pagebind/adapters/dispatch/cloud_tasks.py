@@ -208,7 +208,7 @@ class CloudTasksDispatch:
         error: PagebindError | None = None
         try:
             if not api.create(new, lambda: batch.error is not None):
-                log.error("a task is too large for the queue and is left out", extra={**about, "bytes": len(new.body)})
+                log.error("task too large", extra={**about, "bytes": len(new.body)})
         except PagebindError as failure:
             error = failure
         except Exception as failure:  # noqa: BLE001  nobody looks at the pool's futures: flush must not wait for ever
