@@ -91,3 +91,8 @@ def plan_document(made: Plan) -> dict[str, Any]:
         "bytes": made.bytes,
         "seconds": made.seconds,
     }
+
+
+EMPTY_RUN = run_document(RunResult())
+EMPTY_PLAN: dict[str, Any] = {"volumes": [], "problems": [], "requests": 0, "bytes": 0, "seconds": None}
+"""The documents of what failed before it had anything to say."""

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_RUN: dict[str, Any] = {
-    "bound": [],
-    "up_to_date": [],
-    "waiting": [],
-    "held": [],
-    "problems": [],
-    "pages_fetched": 0,
-    "pages_reused": 0,
-    "bytes_fetched": 0,
-    "seconds": 0.0,
-}
+from pagebind.app.result import EMPTY_PLAN, EMPTY_RUN
 
 REMOVED = ("manifests", "sent", "failures", "receipts", "entries", "runs")
 """What `gc` counts."""
@@ -22,15 +12,15 @@ REMOVED = ("manifests", "sent", "failures", "receipts", "entries", "runs")
 EMPTY: dict[str, dict[str, Any]] = {
     "init": {"config": None, "problems": []},
     "doctor": {"checks": [], "problems": []},
-    "plan": {"volumes": [], "problems": [], "requests": 0, "bytes": 0, "seconds": None},
-    "run": _RUN,
-    "serve": _RUN,
+    "plan": EMPTY_PLAN,
+    "run": EMPTY_RUN,
+    "serve": EMPTY_RUN,
     "status": {"volumes": [], "problems": [], "last_run": None},
     "verify": {"books": [], "problems": []},
-    "retry": {"decided": [], **_RUN},
-    "bind": {"decided": [], **_RUN},
-    "forget": {"decided": [], **_RUN},
+    "retry": {"decided": [], **EMPTY_RUN},
+    "bind": {"decided": [], **EMPTY_RUN},
+    "forget": {"decided": [], **EMPTY_RUN},
     "gc": {"removed": dict.fromkeys(REMOVED, 0), "bytes": 0, "problems": []},
-    "demo": _RUN,
+    "demo": EMPTY_RUN,
 }
 """Each subcommand's document before it has anything to say."""

@@ -6,32 +6,34 @@ import logging
 from typing import TYPE_CHECKING
 
 from pagebind import logs
-from pagebind.app.result import plan_document, run_document
+from pagebind.app.result import EMPTY_PLAN, EMPTY_RUN, plan_document, run_document
 from pagebind.errors import AuthRefused, PagebindError, UsageError
 from pagebind.serverless import requests
 from pagebind.serverless.answers import Answer, done, to_people
+from pagebind.serverless.requests import PollRequest
 
 if TYPE_CHECKING:
     from flask import Request
 
     from pagebind.app.result import RunResult
     from pagebind.serverless.instance import Instance, Kept
-    from pagebind.serverless.requests import PollRequest
 
 log = logging.getLogger(__name__)
 
 
 def answer(request: Request, instance: Instance) -> Answer:
-    """Poll, or with ``dry_run`` only plan."""
+    """Poll, or with ``dry_run`` only plan. An error stands in the same document, which is empty but for it."""
+    asked = PollRequest()
     with logs.traced(request.headers):
         try:
             asked = requests.poll_request(request)
             return _poll(asked, instance)
-        except UsageError as error:
-            return to_people(error)
         except PagebindError as error:
-            _tell(error)
-            return to_people(error)
+            if not isinstance(error, UsageError):
+                _tell(error)
+            answered = to_people(error)
+            empty = EMPTY_PLAN if asked.dry_run else EMPTY_RUN
+            return answered._replace(document={**empty, **answered.document})
 
 
 def _poll(asked: PollRequest, instance: Instance) -> Answer:
