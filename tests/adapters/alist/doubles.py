@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from pagebind.adapters.alist import AlistSource, Credentials, Limits, StaticToken
+from pagebind.ports.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,6 +18,32 @@ TOKEN = "alist-CANARYTOKEN"
 SERVER = "http://alist.example:5244"
 
 Answer = httpx.Response | Exception
+
+
+class Vault:
+    """Secrets that are kept until somebody forgets them, as for five minutes: ``held`` is what a look-up finds."""
+
+    def __init__(self, **held: str | Exception) -> None:
+        self.held = held
+        self.lookups = 0
+        self._kept: dict[str, str] = {}
+
+    def get(self, reference: str) -> str:
+        if reference not in self._kept:
+            self.lookups += 1
+            found = self.held[reference]
+            if isinstance(found, Exception):
+                raise found
+            self._kept[reference] = found
+        return self._kept[reference]
+
+    def forget(self, reference: str) -> None:
+        self._kept.pop(reference, None)
+
+
+def secret(value: str) -> Secret:
+    """A secret that nobody changes."""
+    return Secret("it", Vault(it=value))
 
 
 class FakeClock:
@@ -87,7 +114,7 @@ class Server:
     ) -> AlistSource:
         return AlistSource(
             url,
-            credentials or StaticToken(lambda: TOKEN),
+            credentials or StaticToken(secret(TOKEN)),
             clock=clock or FakeClock(),
             client_id="pagebind-test",
             limits=limits or Limits(list_per_second=0),

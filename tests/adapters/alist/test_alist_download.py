@@ -11,7 +11,7 @@ import httpx
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.adapters.alist.doubles import TOKEN, FakeClock, Server, ok, refused
+from tests.adapters.alist.doubles import TOKEN, FakeClock, Server, ok, refused, secret
 
 from pagebind.adapters.alist import AlistSource, Limits, StaticToken
 from pagebind.adapters.alist.links import link, percent_twice, server_info
@@ -361,7 +361,7 @@ def rest(start: int, until: int = len(BODY), total: int | str = len(BODY)) -> by
 def cutting(*answers: bytes) -> Iterator[tuple[Cutter, AlistSource, FakeClock]]:
     cutter, clock = Cutter(*answers), FakeClock()
     limits = Limits(list_per_second=0, read_timeout=10)
-    source = AlistSource(cutter.url, StaticToken(lambda: TOKEN), clock=clock, client_id="c", limits=limits)
+    source = AlistSource(cutter.url, StaticToken(secret(TOKEN)), clock=clock, client_id="c", limits=limits)
     try:
         yield cutter, source, clock
     finally:
@@ -555,13 +555,13 @@ def test_a_proxy_of_the_environment_is_used_and_an_odd_one_is_said(monkeypatch: 
     monkeypatch.setenv("no_proxy", "")
     with cutting() as (cutter, _, clock):
         monkeypatch.setenv("http_proxy", cutter.url.removeprefix("http://"))
-        source = AlistSource("http://far.example", StaticToken(lambda: TOKEN), clock=clock, client_id="c")
+        source = AlistSource("http://far.example", StaticToken(secret(TOKEN)), clock=clock, client_id="c")
         assert source.account().username == "admin"
         source.close()
     assert cutter.requests[0].startswith("GET http://far.example/api/me ")
 
     monkeypatch.setenv("http_proxy", "gopher://localhost")
-    source = AlistSource("http://far.example", StaticToken(lambda: TOKEN), clock=clock, client_id="c")
+    source = AlistSource("http://far.example", StaticToken(secret(TOKEN)), clock=clock, client_id="c")
     with pytest.raises(ServerUnreachable, match="the proxy that the environment names"):
         source.account()
 
@@ -642,7 +642,7 @@ def test_no_secret_reaches_an_error(code: int, caplog: pytest.LogCaptureFixture)
             errors.append(error)
     assert len(errors) >= 4
     shown = "".join(f"{e!r} {e} {e.message} {e.fix} {e.__dict__}" for e in errors)
-    for secret in ("SIGNCANARY", "PATHCANARY", TOKEN, "token=abc"):
-        assert secret not in shown + caplog.text
+    for canary in ("SIGNCANARY", "PATHCANARY", TOKEN, "token=abc"):
+        assert canary not in shown + caplog.text
     assert "PASSWORDCANARY" not in repr(wanted) + "".join(e.message for e in errors if e.path)
-    assert TOKEN not in repr(StaticToken(lambda: TOKEN))
+    assert TOKEN not in repr(StaticToken(secret(TOKEN)))

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
-from tests.adapters.alist.doubles import Server, ok
+from tests.adapters.alist.doubles import Server, ok, secret
 
 from pagebind.adapters.alist import Guest, Login, StaticToken
 from pagebind.errors import (
@@ -94,7 +94,7 @@ def credentials_of(row: Row) -> Credentials:
     token = (row["request"].get("headers") or {}).get("Authorization")
     if token is None:
         return Guest()
-    return Login("bob", lambda: "bobpw") if token == "<JWT>" else StaticToken(lambda: "alist-x")
+    return Login("bob", secret("bobpw")) if token == "<JWT>" else StaticToken(secret("alist-x"))
 
 
 # --- listing -----------------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ LOGIN_FIXES = {
 def test_login(server: str, row: Row) -> None:
     answer = row["response"]["json"]
     double = Server().on("/api/auth/login", recorded(row))
-    source = double.source(Login("admin", lambda: "adminpw"))
+    source = double.source(Login("admin", secret("adminpw")))
     if answer["code"] == 200:
         assert source.account().username == "admin"
         assert [request.headers.get("Authorization") for request in double.requests] == [None, "<JWT>"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Condition, Lock
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pyotp
 import pytest
-from tests.adapters.alist.doubles import TOKEN, FakeClock, Server, ok, page_of, refused
+from tests.adapters.alist.doubles import TOKEN, FakeClock, Server, Vault, ok, page_of, refused, secret
 
 from pagebind.adapters.alist import Guest, Login, StaticToken
 from pagebind.adapters.alist.login import Session
 from pagebind.adapters.alist.once import Once
-from pagebind.errors import AuthRefused, ConfigError, LockedOut, PagebindError, ServerUnreachable
+from pagebind.errors import AuthRefused, ConfigError, LockedOut, PagebindError, SecretsUnavailable, ServerUnreachable
+from pagebind.ports.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from pagebind.adapters.alist import Credentials
 
 THREADS = 8
-LOGIN = Login("bob", lambda: "CANARYPASSWORD")
+LOGIN = Login("bob", secret("CANARYPASSWORD"))
 GUEST_OFF = refused(401, "Guest user is disabled, login please")
 
 
@@ -129,7 +131,7 @@ def test_eight_threads_refused_at_once_make_one_login() -> None:
     assert double.count("/api/auth/login") == 2
 
 
-@pytest.mark.parametrize("credentials", [Guest(), StaticToken(lambda: TOKEN)])
+@pytest.mark.parametrize("credentials", [Guest(), StaticToken(secret(TOKEN))])
 @pytest.mark.parametrize("words", ["Guest user is disabled, login please", "token is invalidated", "token is expired"])
 def test_a_refused_token_or_guest_costs_one_request_whoever_asks(credentials: Credentials, words: str) -> None:
     double, gate = Server(), CountingLock()
@@ -194,31 +196,193 @@ def test_an_account_that_changed_is_not_logged_in_again(words: str) -> None:
 
 
 def test_a_login_sends_the_code_of_the_moment() -> None:
-    secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+    base32 = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
     double = Server().on("/api/auth/login", ok({"token": "jwt"}))
     clock = FakeClock(1_700_000_000)
-    double.source(Login("bob", lambda: "pw", lambda: "jbsw y3dp ehpk 3pxp jbsw y3dp ehpk 3pxp"), clock=clock).account()
+    double.source(Login("bob", secret("pw"), secret("jbsw y3dp ehpk 3pxp jbsw y3dp ehpk 3pxp")), clock=clock).account()
     (body,) = double.bodies("/api/auth/login")
-    assert body == {"username": "bob", "password": "pw", "otp_code": pyotp.TOTP(secret).at(1_700_000_000)}
+    assert body == {"username": "bob", "password": "pw", "otp_code": pyotp.TOTP(base32).at(1_700_000_000)}
 
 
 def test_an_otp_secret_that_is_none_is_a_matter_of_configuration() -> None:
     with pytest.raises(ConfigError, match="otp_secret") as caught:
-        Server().source(Login("bob", lambda: "pw", lambda: "CANARY!1")).account()
+        Server().source(Login("bob", secret("pw"), secret("CANARY!1"))).account()
     assert "CANARY" not in str(caught.value)
 
 
-@pytest.mark.parametrize("secret", ["", " \n", "two\nlines", "schlüssel"])
-def test_a_token_that_cannot_be_one_is_not_sent(secret: str) -> None:
+@pytest.mark.parametrize("held", ["", " \n", "two\nlines", "schlüssel"])
+def test_a_token_that_cannot_be_one_is_not_sent(held: str) -> None:
     double = Server()
     with pytest.raises(AuthRefused, match=r"\[source\] token"):
-        double.source(StaticToken(lambda: secret)).account()
+        double.source(StaticToken(secret(held))).account()
     assert double.requests == []
+
+
+def test_a_rotated_token_counts_as_soon_as_the_secrets_know_it() -> None:
+    vault = Vault(token="old")
+    double = Server().on("/api/fs/list", by_token(old=page_of(["a"]), new=page_of(["b"])))
+    source = double.source(StaticToken(Secret("token", vault)))
+    source.list("/")
+    vault.held["token"] = "new"
+    vault.forget("token")  # as after five minutes
+    assert [item.name for item in source.list("/")] == ["b"]
+    assert double.count("/api/fs/list") == 2
+
+
+@pytest.mark.parametrize("words", ["token is invalidated", "words of a later version"])
+def test_a_refused_token_is_read_anew_and_the_call_repeated_if_it_changed(words: str) -> None:
+    vault = Vault(token="old")
+    tokens: dict[str, Any] = {"old": page_of(["a"]), "new": page_of(["b"])}
+    double = Server().on("/api/fs/list", lambda request: tokens[request.headers["Authorization"]])
+    source = double.source(StaticToken(Secret("token", vault)))
+    source.list("/")
+    tokens["old"], vault.held["token"] = refused(401, words), "new"
+    assert [item.name for item in source.list("/")] == ["b"]
+    assert (double.count("/api/fs/list"), vault.lookups) == (3, 2)
+
+
+def test_a_new_token_that_is_refused_too_ends_it() -> None:
+    vault = Vault(token="old")
+    double = Server().on("/api/fs/list", by_token(old=page_of(["a"]), new=refused(401, "token is invalidated")))
+    source = double.source(StaticToken(Secret("token", vault)))
+    source.list("/")
+    double.on("/api/fs/list", refused(401, "token is invalidated"))
+    vault.held["token"] = "new"
+    for _ in range(3):
+        with pytest.raises(AuthRefused, match="token is invalidated"):
+            source.list("/")
+    assert (double.count("/api/fs/list"), vault.lookups) == (3, 2)
+
+
+def test_eight_threads_refused_at_once_read_a_token_anew_once() -> None:
+    vault, together = Vault(token="old"), Barrier(THREADS)
+    double = Server().on("/api/fs/list", page_of(["a"]))
+    source = double.source(StaticToken(Secret("token", vault)))
+    source.list("/")
+
+    class Together(httpx.MockTransport):
+        """Holds back the refusals until every thread has been refused."""
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            response = super().handle_request(request)
+            if request.headers["Authorization"] == "old":
+                together.wait(10)
+            return response
+
+    source._connections._given = Together(double)
+    double.on("/api/fs/list", by_token(old=refused(401, "token is invalidated"), new=page_of(["b"])))
+    vault.held["token"] = "new"
+    assert outcomes(lambda: [item.name for item in source.list("/")]) == [["b"]] * THREADS
+    assert vault.lookups == 2
+
+
+@pytest.mark.parametrize("trouble", [ConfigError("token leads nowhere"), SecretsUnavailable("not now")])
+def test_a_refusal_stands_where_the_secret_cannot_be_read_anew(trouble: PagebindError) -> None:
+    vault = Vault(token=TOKEN, password="CANARYPASSWORD")
+    double = Server().on("/api/fs/list", refused(401, "token is invalidated"))
+    double.on("/api/auth/login", refused(400, "password is incorrect"))
+    token, password = Secret("token", vault), Secret("password", vault)
+    assert token() != password()
+    vault.held = {"token": trouble, "password": trouble}
+    for credentials in (StaticToken(token), Login("bob", password)):
+        source = double.source(credentials)
+        for _ in range(2):
+            with pytest.raises(AuthRefused):
+                source.list("/")
+    assert len(double.requests) == 2
+
+
+def logins(double: Server) -> list[str]:
+    """The passwords that were sent, in this order."""
+    return [body["password"] for body in double.bodies("/api/auth/login")]
+
+
+def by_password(**answers: Any) -> Callable[[httpx.Request], Any]:
+    return lambda request: answers[json.loads(request.content)["password"]]
+
+
+WRONG = refused(400, "Invalid username or password")
+
+
+def test_a_refused_login_is_made_again_if_the_password_changed_meanwhile() -> None:
+    vault = Vault(password="old")
+    double = Server().on("/api/auth/login", by_password(old=WRONG, new=ok({"token": "jwt"})))
+    double.on("/api/fs/list", page_of(["a"]))
+    credentials = Login("bob", Secret("password", vault))
+    credentials.password_secret()
+    vault.held["password"] = "new"
+    source = double.source(credentials)
+    source.list("/")
+    source.list("/")
+    assert logins(double) == ["old", "new"]
+
+
+def test_there_is_never_a_third_login() -> None:
+    vault = Vault(password="0")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        vault.held["password"] = str(double.count("/api/auth/login"))  # another one whenever it is asked for
+        return WRONG
+
+    double = Server().on("/api/auth/login", answer)
+    source = double.source(Login("bob", Secret("password", vault)))
+    assert all(isinstance(result, AuthRefused) for result in outcomes(lambda: source.list("/")))
+    assert logins(double) == ["0", "1"]
+
+
+def test_after_a_lockout_not_even_a_changed_password_is_tried() -> None:
+    vault = Vault(password="old")
+    double = Server().on("/api/auth/login", refused(429, "Too many unsuccessful sign-in attempts"))
+    credentials = Login("bob", Secret("password", vault))
+    credentials.password_secret()
+    vault.held["password"] = "new"
+    source = double.source(credentials)
+    for _ in range(2):
+        with pytest.raises(LockedOut):
+            source.list("/")
+    assert logins(double) == ["old"]
+
+
+def test_a_jwt_outlives_a_change_of_the_password_and_is_followed_by_a_login_with_the_new_one() -> None:
+    vault = Vault(password="old")
+    double = Server().on("/api/auth/login", by_password(old=ok({"token": "first"}), new=ok({"token": "second"})))
+    double.on("/api/fs/list", page_of(["a"]))
+    source = double.source(Login("bob", Secret("password", vault)))
+    source.list("/")
+    vault.held["password"] = "new"
+    source.list("/")
+    assert logins(double) == ["old"]
+    changed = refused(401, "Password has been changed, login please")
+    double.on("/api/fs/list", by_token(first=changed, second=page_of(["b"])))
+    assert [item.name for item in source.list("/")] == ["b"]
+    assert logins(double) == ["old", "new"]
+
+
+def test_a_changed_one_time_secret_is_worth_a_second_login_too() -> None:
+    vault = Vault(password="pw", otp="JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")
+    double = Server().on("/api/auth/login", [refused(402, "Invalid 2FA code"), ok({"token": "jwt"})])
+    double.on("/api/fs/list", page_of(["a"]))
+    credentials = Login("bob", Secret("password", vault), Secret("otp", vault))
+    assert credentials.otp_secret
+    credentials.otp_secret()
+    vault.held["otp"] = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+    double.source(credentials).list("/")
+    first, second = double.bodies("/api/auth/login")
+    assert (first["password"], second["password"]) == ("pw", "pw")
+    assert first["otp_code"] != second["otp_code"]
+
+
+def test_a_secret_shows_its_reference_alone() -> None:
+    vault = Vault(token=TOKEN)
+    shown = Secret("token", vault)
+    assert shown() == shown.anew() == TOKEN
+    assert repr(StaticToken(shown)) == "StaticToken(secret=Secret('token'))"
+    assert vault.lookups == 2
 
 
 def test_the_newline_of_a_secret_file_is_no_part_of_the_token() -> None:
     double = Server()
-    double.source(StaticToken(lambda: TOKEN + "\n")).account()
+    double.source(StaticToken(secret(TOKEN + "\n"))).account()
     assert double.requests[0].headers["Authorization"] == TOKEN
 
 
@@ -256,7 +420,7 @@ def test_a_login_that_finds_no_server_is_tried_again_but_not_for_ever() -> None:
 def test_threads_that_waited_for_a_failing_login_share_its_failure() -> None:
     lock, logins = CountingLock(), 0
 
-    def log_in(_: Login) -> str:
+    def log_in(*_: object) -> str:
         nonlocal logins
         logins += 1
         lock.wait_for_all()

@@ -9,6 +9,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.adapters.alist.doubles import secret
 from tests.support.clock import FakeClock
 
 from pagebind.adapters.alist import AlistSource, Limits, StaticToken
@@ -60,7 +61,7 @@ def fetch(server: DemoServer, work: FolderStore, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(fetching, "MEMORY", PIECE)
     source = AlistSource(
         server.url,
-        StaticToken(lambda: server.token),
+        StaticToken(secret(server.token)),
         clock=FakeClock(),
         client_id="c",
         limits=Limits(list_per_second=0, read_timeout=10),

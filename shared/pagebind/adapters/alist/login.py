@@ -106,7 +106,7 @@ class Session:
         return ""
 
     def renew(self, refused: str, refusal: Refusal) -> str | None:
-        """Another token than the refused one; None where there is none, and then nobody asks with these credentials again.
+        """Another token than the refused one; None where there is none: then nobody asks with these credentials again.
 
         Args:
             refused: the token that was sent.
@@ -161,11 +161,13 @@ class Session:
 
     def _log_in_unless_refused(self, login: Login, refusal: Refusal | None) -> str:
         """A token by one login; by a second one only if the secrets changed since they were read for the first."""
-        words = _words(login)
-        if refusal is not None and refusal.remedy is not Remedy.LOGIN:  # the account was refused, not just its token
-            words = _words_anew(login)
-            if words is None or words == self._used:
+        if refusal is None or refusal.remedy is Remedy.LOGIN:
+            words = _words(login)
+        else:  # the account was refused, not just its token
+            now = _words_anew(login)
+            if now is None or now == self._used:
                 raise refusal
+            words = now
         try:
             return self._try(login, words)
         except Refusal as refused:
