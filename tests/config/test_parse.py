@@ -17,7 +17,6 @@ url = "file:///srv/pagebind"
 [[subscription]]
 path = "/comics"
 """
-NEXT_VERSION = "is not in this version of Pagebind"
 
 
 def with_line(section: str, line: str) -> str:
@@ -631,8 +630,12 @@ def test_a_byte_order_mark_is_no_error() -> None:
         (f"'$ALIST_{CANARY}'", "is no reference, and a secret itself is never written in this file"),
         (f"'env:alist-{CANARY}'", "is an env: reference without the name of a variable"),
         (f"'file:{CANARY}'", "is a file: reference without an absolute path"),
-        (f"'gcp:{CANARY}'", f"refers to gcp:, which {NEXT_VERSION}"),
-        (f"'aws:{CANARY}'", f"refers to aws:, which {NEXT_VERSION}"),
+        (f"'gcp:{CANARY}'", "is a gcp: reference without the name of a secret"),
+        (f"'gcp:projects/p/{CANARY}'", "is a gcp: reference without the name of a secret"),
+        (f"'gcp:projects/p/secrets/{CANARY}/versions/'", "is a gcp: reference without the name of a secret"),
+        (f"'aws:a {CANARY}'", "is an aws: reference without the name of a secret or parameter"),
+        (f"'aws:{CANARY}:x'", "is an aws: reference without the name of a secret or parameter"),
+        (f"'arn:aws:ssm:eu-west-1:123456789012:parameter/{CANARY}'", "is the ARN of a secret, but no reference to it"),
         (f"['{CANARY}']", "is a list, not a reference to a secret"),
         (f"{{ x = '{CANARY}' }}", "is a table, not a reference to a secret"),
         ("''", "is no reference"),
@@ -642,7 +645,28 @@ def test_a_byte_order_mark_is_no_error() -> None:
 def test_a_secret_in_the_file_is_refused_and_never_shown(key: str, written: str, message: str) -> None:
     error = refused(with_line("source", f"{key} = {written}"))
     assert f"[source] {key} {message}" in error.message
-    assert re.search("env:|file:/", error.fix)
+    assert re.search("env:|file:/|gcp:projects/|aws:", error.fix)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "env:_X1",
+        "file:/run/secrets/a b",
+        "gcp:projects/my-project/secrets/alist_token-1",
+        "gcp:projects/123456789012/secrets/t/versions/7",
+        "gcp:projects/example.com:old/secrets/t/versions/latest",
+        "aws:alist/token+x@y",
+        "aws:/alist/token",
+        "aws:ssm:alist.token",
+        "aws:ssm:/alist/token",
+        "aws:arn:aws:ssm:eu-west-1:123456789012:parameter/alist/token",
+        "aws:arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:alist/token-AbCdEf",
+    ],
+)
+def test_references_to_secrets(reference: str) -> None:
+    assert value_of("source", f"token = '{reference}'") == reference
+    assert parse(MINIMAL, {"PAGEBIND_SOURCE_TOKEN": reference}, "x").source.token == reference
 
 
 def test_a_folder_password_in_the_file_is_refused_and_never_shown() -> None:
@@ -758,7 +782,7 @@ def test_a_secret_in_the_environment_is_kept_as_a_reference(held: str, kept: str
         ("PAGEBIND_BIND_SETTLE", "10", "PAGEBIND_BIND_SETTLE is '10', not a time", "PAGEBIND_BIND_SETTLE=10m"),
         ("PAGEBIND_STORE_LIBRARY", "", "PAGEBIND_STORE_LIBRARY is '', not a text", "PAGEBIND_STORE_LIBRARY=file:///"),
         ("PAGEBIND_STORE_URL", "gs://x", "PAGEBIND_STORE_URL names 'x', which no bucket is called", "gs://bucket"),
-        ("PAGEBIND_SOURCE_TOKEN", f"gcp:{CANARY}", "PAGEBIND_SOURCE_TOKEN refers to gcp:", "env:NAME"),
+        ("PAGEBIND_SOURCE_TOKEN", f"gcp:{CANARY}", "PAGEBIND_SOURCE_TOKEN is a gcp: reference", "gcp:"),
         (
             "PAGEBIND_SOURCE_TOKN",
             CANARY,

@@ -16,7 +16,13 @@ from pagebind.ports.secrets import SecretReference
 
 Reader = Callable[[object, Place], object]
 
-_LATER: Final = "is not in this version of Pagebind"
+_REFERENCES: Final = {
+    "env": ("an env: reference without the name of a variable", "env:NAME"),
+    "file": ("a file: reference without an absolute path", "file:/absolute/path"),
+    "gcp": ("a gcp: reference without the name of a secret", "gcp:projects/PROJECT/secrets/NAME"),
+    "aws": ("an aws: reference without the name of a secret or parameter", "aws:NAME"),
+    "arn": ("the ARN of a secret, but no reference to it", "aws: and the ARN behind it"),
+}
 _NUMBER: Final = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
 _DURATION: Final = re.compile(rf"(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?")
 _DURATION_UNITS: Final = (86_400, 3_600, 60, 1)
@@ -144,13 +150,10 @@ def secret(value: object, place: Place) -> str:
         raise place.wrong(f"is {kind_of(value)}, not a reference to a secret")
     if SecretReference.parse(value):
         return value
-    scheme = value.partition(":")[0]
-    if scheme in {"gcp", "aws"}:
-        raise place.wrong(f"refers to {scheme}:, which {_LATER}", "use env:NAME or file:/absolute/path")
-    if scheme == "env":
-        raise place.wrong("is an env: reference without the name of a variable")
-    if scheme == "file":
-        raise place.wrong("is a file: reference without an absolute path", "write file:/absolute/path")
+    scheme, colon, _ = value.partition(":")
+    if colon and scheme in _REFERENCES:
+        lacking, written = _REFERENCES[scheme]
+        raise place.wrong(f"is {lacking}", f"write {written}")
     if place.textual:
         return f"env:{place.name}"
     raise place.wrong("is no reference, and a secret itself is never written in this file")

@@ -23,15 +23,13 @@ _NAMES: Final = {
     "gcp": _GCP_NAME,
     "aws": _AWS_NAME,
 }
-SCHEMES: Final = frozenset(_NAMES)
-"""With one of these, and a colon, a reference begins."""
 
 
 class SecretReference(NamedTuple):
     """Where a secret is kept.
 
     Attributes:
-        scheme: one of `SCHEMES`.
+        scheme: ``env``, ``file``, ``gcp`` or ``aws``.
         name: for ``env`` the variable's name; for ``file`` the absolute path; for ``gcp`` the resource name of the
             version; for ``aws`` a name or ARN, or ``ssm:`` and the name of a parameter.
     """
