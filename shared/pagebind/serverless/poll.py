@@ -46,6 +46,7 @@ def _poll(asked: PollRequest, instance: Instance) -> Answer:
         instance.forget(kept)
         raise
     if result.error is None:
+        _sum_up(result)
         return done(run_document(result))
     if isinstance(result.error, AuthRefused):
         instance.forget(kept)
@@ -87,3 +88,22 @@ def _tell_of_another() -> None:
 
 def _tell(error: PagebindError) -> None:
     log.error("poll failed", extra={"code": error.code, "reason": error.message, "fix": error.fix})
+
+
+def _sum_up(result: RunResult) -> None:
+    """One line for each volume that waits for a decision, and one for the poll."""
+    for report in result.held:
+        code = report.problem.code if report.problem else ""
+        about = {"volume": report.volume, "seq": report.seq, "key": report.key, "code": code, "reason": report.reason}
+        log.warning("held", extra=about)
+    log.info(
+        "poll ended",
+        extra={
+            "bound": len(result.bound),
+            "up_to_date": len(result.up_to_date),
+            "waiting": len(result.waiting),
+            "held": len(result.held),
+            "problems": len(result.problems),
+            "seconds": result.seconds,
+        },
+    )
