@@ -106,7 +106,7 @@ def _connect() -> tasks_v2.CloudTasksClient:
         return tasks_v2.CloudTasksClient()
     except (GoogleAuthError, OSError, ValueError) as error:
         raise ConfigError(
-            f"Cloud Tasks has no credentials to use: {type(error).__name__}",
+            f"Cloud Tasks has no credentials to use: {str(error).partition('. ')[0][:_LONGEST_QUOTE]}",
             fix="run gcloud auth application-default login, or let GOOGLE_APPLICATION_CREDENTIALS name a key file",
         ) from error
 
