@@ -1,0 +1,238 @@
+"""Functions as the cloud runs them: processes of functions-framework, behind a front that hands requests to them.
+
+A process gets the environment and the files that it is given here, and nothing else of whoever runs the rehearsal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import io
+import itertools
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from tests.support.paths import REPOSITORY
+
+from pagebind.demo import keeper
+from pagebind.demo.http_relay import Front, Upstream, on_wire
+from pagebind.demo.store_calls import Answer, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+    from typing import Self
+
+_HOST = "127.0.0.1"
+_START_SECONDS = 60.0
+_LONGEST = 60.0
+_END_SECONDS = 5.0
+_LOOK_SECONDS = 0.01
+
+
+class TooLate(Exception):  # a finding of its own
+    """What was waited for did not come true."""
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = _LONGEST) -> None:
+    """Wait for something that has to come true. Raises: TooLate."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TooLate(f"after {seconds:.0f} s still not: {what}")
+        time.sleep(_LOOK_SECONDS)
+
+
+class FunctionProcess:
+    """One instance of a function.
+
+    Args:
+        target: the name in main.py.
+        home: a folder for it alone; its logs are there, one for each time that it was started.
+        environment: all of it, but for the port.
+    """
+
+    def __init__(self, target: str, home: Path, environment: Mapping[str, str]) -> None:
+        self.target = target
+        self.home = home
+        self.logs: list[Path] = []
+        self._cwd = home / "workspace"
+        self._environment = dict(environment)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+        self._cwd.mkdir(parents=True, exist_ok=True)
+
+    def start(self) -> None:
+        """Start it, without waiting."""
+        self.port = _free_port()
+        words = [sys.executable, "-m", "functions_framework", "--target", self.target, "--host", _HOST]
+        words += ["--source", str(REPOSITORY / "functions" / "main.py"), "--port", str(self.port)]
+        self.logs.append(self.home / f"log-{len(self.logs) + 1}")
+        with self.logs[-1].open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", keeper.__file__, str(self._cwd), *words],
+                cwd=self._cwd,
+                env={**self._environment, "PORT": str(self.port)},
+                stdin=subprocess.PIPE,  # its end, also by our death, ends the function
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def wait(self) -> None:
+        """Wait until it listens. Raises: TooLate: it does not, or has ended."""
+        until(lambda: self._ended() or self._listens(), f"{self.target} listens", _START_SECONDS)
+        if self._ended():
+            raise TooLate(f"{self.target} has ended: {self.logs[-1].read_text(errors='replace')[-2000:]}")
+
+    def _ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((_HOST, self.port)) == 0
+
+    def kill(self) -> None:
+        """SIGKILL, for it and all its workers at once."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        _signal(process, signal.SIGKILL)
+        process.wait()
+        if process.stdin:
+            process.stdin.close()
+
+    def stop(self) -> None:
+        """As the platform ends an instance: SIGTERM, and SIGKILL to what is left."""
+        if self._process is not None:
+            _signal(self._process, signal.SIGTERM)
+            with contextlib.suppress(TooLate):
+                until(lambda: not self._listens(), f"{self.target} ends", _END_SECONDS)
+        self.kill()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """To the session that it began: its group bears its number."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """One request that a function answered, or (status 0) died of."""
+
+    status: int
+    retry_after: str
+    document: dict[str, Any]
+    task: str
+
+
+class Service:
+    """A function with its instances, up while the context is.
+
+    As Cloud Run does, it gives each request a trace, lets requests wait while an instance starts, and answers 503 for
+    one that died.
+
+    Attributes:
+        name: of the function.
+        instances: its processes; to be filled before it is started.
+        handled: what was answered, in the order of the answers.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.instances: list[FunctionProcess] = []
+        self.handled: list[Handled] = []
+        self._turn = itertools.count()
+        self._up = threading.Event()
+        self._front = Front(self._serve, 0, refuses=lambda: False)
+        self._thread = threading.Thread(target=self._front.serve_forever, args=(0.02,), name="front of a function")
+
+    @property
+    def url(self) -> str:
+        """Where the scheduler and the queue find it, whatever becomes of its processes."""
+        return f"http://{_HOST}:{self._front.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._up.set()
+        for instance in self.instances:
+            instance.stop()
+        self._front.shutdown()
+        self._front.server_close()
+        self._thread.join()
+
+    def start(self) -> None:
+        """Start all instances, without waiting."""
+        for instance in self.instances:
+            instance.start()
+
+    def ready(self) -> None:
+        """Wait for them, and let requests in."""
+        for instance in self.instances:
+            instance.wait()
+        self._up.set()
+
+    def kill(self) -> None:
+        """Kill all instances; requests wait until they are started again."""
+        self._up.clear()
+        for instance in self.instances:
+            instance.kill()
+
+    def logs(self) -> list[bytes]:
+        """What all its processes have written, those that are gone too."""
+        return [log.read_bytes() for instance in self.instances for log in instance.logs]
+
+    def call(self, body: bytes = b"", **headers: str) -> Handled:
+        """Send a POST, as the scheduler or a person does."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        with contextlib.closing(http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=120)) as asked:
+            asked.request("POST", "/", body, named)
+            answer = asked.getresponse()
+            return _handled(answer.status, dict(answer.getheaders()), answer.read(), "")
+
+    def _serve(self, request: Request, _: Upstream) -> Iterator[bytes]:
+        task = request.header("X-CloudTasks-TaskName")
+        trace = ("traceparent", f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01")
+        request = replace(request, headers=(*request.headers, trace))
+        self._up.wait(_START_SECONDS)
+        upstream = Upstream(self.instances[next(self._turn) % len(self.instances)].port)
+        try:
+            answer = upstream.ask(request)
+            content = answer.body.read()
+        except (OSError, http.client.HTTPException):
+            self.handled.append(Handled(0, "", {}, task))
+            failed = b"the instance died"
+            yield from on_wire(Answer(HTTPStatus.SERVICE_UNAVAILABLE, (), io.BytesIO(failed), len(failed)), "POST")
+            return
+        finally:
+            upstream.close()
+        self.handled.append(_handled(answer.status, dict(answer.headers), content, task))
+        yield from on_wire(Answer(answer.status, answer.headers, io.BytesIO(content), len(content)), "POST")
+
+
+def _handled(status: int, headers: Mapping[str, str], content: bytes, task: str) -> Handled:
+    try:
+        document = json.loads(content)
+    except ValueError:
+        document = {"text": content.decode(errors="replace")}
+    return Handled(status, headers.get("Retry-After", ""), document if isinstance(document, dict) else {}, task)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        return int(probe.getsockname()[1])
