@@ -145,12 +145,12 @@ def test_what_is_queued_already_is_queued(service: CloudTasks, dispatch: CloudTa
 
 
 def test_tasks_are_created_in_parallel(service: CloudTasks, dispatch: CloudTasksDispatch) -> None:
-    service.latency = 0.1
-    for number in range(64):
+    service.latency = 0.4  # so that also a busy machine has many under way
+    for number in range(40):
         dispatch.fetch(_page(number))
     dispatch.flush()
-    assert len(service.created) == 64
-    assert 16 < service.most_at_once <= 32
+    assert len(service.created) == 40
+    assert 12 < service.most_at_once <= 32
 
 
 @pytest.mark.parametrize(

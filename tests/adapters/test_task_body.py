@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pagebind.adapters.dispatch import task_body
@@ -57,6 +57,7 @@ _finalize_tasks = st.builds(
 
 
 @given(_fetch_tasks, _text)
+@example(replace(_PAGE, path="/\ud83d\ude00", book_name="\udcff.jpg"), "")
 def test_a_page_comes_out_as_it_went_in(task: FetchTask, config: str) -> None:
     assert task_body.load_fetch(task_body.dump(task, config=config)) == (task, config)
 

@@ -250,7 +250,8 @@ def test_an_answer_that_takes_too_long_is_not_waited_for(serve: Serve, target: T
     service, client = serve(QueueRules(deadline=0.2, min_backoff=0.01))
     client.create("one")
     service.wait_until_empty(_PATIENCE)
-    assert [delivery.status for delivery in service.deliveries] == [None, 200]
+    first, *_, last = service.deliveries
+    assert (first.status, last.status) == (None, 200)
 
 
 def test_a_task_waits_until_it_is_due_and_the_wait_can_be_shortened(serve: Serve, target: Target) -> None:
