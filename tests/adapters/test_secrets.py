@@ -4,43 +4,15 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.clock import FakeClock
+from tests.support.secret_stores import CANARY, refused
 
 from pagebind.adapters.secrets import LARGEST_BYTES, KeptSecrets
-from pagebind.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pagebind.ports.clock import Clock
     from pagebind.ports.secrets import Secrets
-
-CANARY = "kanarienvogel"
-
-
-class HandClock:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def now(self) -> float:
-        return self.seconds
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def wait(self, seconds: float) -> None:
-        self.seconds += seconds
-
-
-def refused(secrets: Secrets, reference: str) -> ConfigError:
-    with pytest.raises(ConfigError) as caught:
-        secrets.get(reference)
-    error = caught.value
-    assert error.fix
-    assert CANARY not in f"{error.message}{error.fix}{error.path}{error.__cause__}"
-    assert "\n" not in error.message
-    return error
 
 
 @pytest.mark.parametrize("held", ["secret", "secret\n", "secret\r\n"])
@@ -56,8 +28,7 @@ def test_spaces_belong_to_a_secret() -> None:
 
 
 def test_a_file_is_read_again_after_five_minutes_or_when_forgotten(tmp_path: Path) -> None:
-    hand = HandClock()
-    clock: Clock = hand
+    clock = FakeClock()
     path = tmp_path / "token"
     reference = f"file:{path}"
     secrets = KeptSecrets({}, clock)

@@ -82,17 +82,12 @@ class _Store(Enum):
 
 
 class AmazonSecrets:
-    """Reads secrets and parameters with the credentials that boto3 finds. Safe for use by many threads.
-
-    Raises:
-        ConfigError: boto3 does not find what `AWS_PROFILE` names.
-    """
+    """Reads secrets and parameters with the credentials that boto3 finds. Safe for use by many threads."""
 
     def __init__(self) -> None:
         # boto3 prints what it signs, sends and gets: secrets, and the session tokens of roles.
         mute("botocore.auth", "botocore.endpoint", "botocore.parsers")
-        with _usable("aws: references"):
-            self._session = boto3.session.Session()
+        self._session: boto3.session.Session | None = None
         self._clients: dict[tuple[_Store, str | None], Any] = {}
         self._lock = Lock()
 
@@ -137,6 +132,7 @@ class AmazonSecrets:
         with self._lock:  # a session is not to be used by two threads at once, its clients are
             client = self._clients.get((store, region))
             if client is None:
+                self._session = self._session or boto3.session.Session()
                 client = self._session.client(store.service, region_name=region, config=_CONFIG)
                 self._clients[store, region] = client
             return client
@@ -177,7 +173,7 @@ class _Question:
             return ConfigError(
                 f"{self.reference} cannot be decrypted", fix="see whether its KMS key is there and enabled"
             )
-        if "deletion" in text:
+        if "delet" in text:
             return ConfigError(f"{self.reference} leads nowhere: it is marked for deletion", fix="restore it")
         return ConfigError(f"{self.reference} is refused by {self.store.title}: {code}", fix="change the reference")
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from threading import Lock
+from typing import TYPE_CHECKING, Final
 
 import google_crc32c
 from google.api_core.exceptions import (
@@ -44,36 +45,47 @@ class GoogleSecrets:
 
     Args:
         emulator: ``host:port`` or URL of a server that stands in for Google's; it is sent no credentials.
-
-    Raises:
-        ConfigError: there are no credentials.
     """
 
     def __init__(self, emulator: str | None = None) -> None:
         mute("google.cloud.secretmanager_v1.services.secret_manager_service.transports.rest")
-        given: dict[str, Any] = {}
-        if emulator:
-            url = emulator if "://" in emulator else f"http://{emulator}"
-            given = {"credentials": AnonymousCredentials(), "client_options": {"api_endpoint": url}}  # type: ignore[no-untyped-call]
-        try:
-            self._client = SecretManagerServiceClient(transport="rest", **given)
-        except (GoogleAuthError, OSError, ValueError) as error:
-            raise ConfigError("Google's Secret Manager has no credentials to use", fix=_LOG_IN) from error
+        self._emulator = emulator
+        self._made: SecretManagerServiceClient | None = None
+        self._lock = Lock()
 
     def read(self, name: str, reference: str) -> bytes:
         """The content of the version ``name``, by one request.
 
         Raises:
-            ConfigError: it is not there, not enabled, or not for this account.
+            ConfigError: it is not there, not enabled, or not for this account; or there are no credentials.
             SecretsUnavailable: no answer, or one that is none.
         """
+        client = self._client(reference)
         with _in_plain_words(name, reference):
             # Its own retries wait for minutes.
-            answer = self._client.access_secret_version(request={"name": name}, retry=None, timeout=_TIMEOUT)
+            answer = client.access_secret_version(request={"name": name}, retry=None, timeout=_TIMEOUT)
         data = bytes(answer.payload.data)
         if "data_crc32c" in answer.payload and answer.payload.data_crc32c != google_crc32c.value(data):
             raise SecretsUnavailable(f"{reference} came damaged", fix="try again")
         return data
+
+    def _client(self, reference: str) -> SecretManagerServiceClient:
+        with self._lock:
+            if self._made is None:
+                try:
+                    self._made = _connect(self._emulator)
+                except (GoogleAuthError, OSError, ValueError) as error:  # the latter two of a key file
+                    what = f"{reference} cannot be read: there are no credentials for Google's Secret Manager"
+                    raise ConfigError(what, fix=_LOG_IN) from error
+            return self._made
+
+
+def _connect(emulator: str | None) -> SecretManagerServiceClient:
+    if not emulator:
+        return SecretManagerServiceClient(transport="rest")
+    anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    url = emulator if "://" in emulator else f"http://{emulator}"
+    return SecretManagerServiceClient(transport="rest", credentials=anonymous, client_options={"api_endpoint": url})
 
 
 @contextmanager
