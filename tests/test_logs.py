@@ -132,7 +132,7 @@ def test_details_are_left_out(cloud: Lines) -> None:
 def test_setting_up_again_adds_nothing(cloud: Lines) -> None:
     logs.set_up_functions(CLOUD)
     log.info("bound")
-    logging.getLogger("gunicorn.error").error("worker gone")
+    logging.getLogger("flask").error("worker gone")
     assert len(cloud.text) == 2
 
 
@@ -354,6 +354,14 @@ def test_of_a_librarys_words_only_harmless_ones_are_shown(
     assert (line["message"], line["logger"], set(line)) == (
         shown, "some.library", {"time", "severity", "message", "logger", "line"}
     )  # fmt: skip
+
+
+def test_gunicorn_which_sets_up_its_own_log_later_writes_our_lines(cloud: Lines) -> None:
+    glogging = pytest.importorskip("gunicorn.glogging")
+    gunicorn = glogging.Logger(pytest.importorskip("gunicorn.config").Config())
+    gunicorn.error("Error handling request %s", f"/?sign={SECRET}")
+    gunicorn.info("Listening at: %s", "127.0.0.1")
+    assert (cloud.only["message"], cloud.only["logger"]) == ("Error handling request %s", "gunicorn.error")
 
 
 def test_warnings_of_python_are_lines_too(cloud: Lines) -> None:
