@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 _HEAD = """\
 # Pagebind's configuration. A line "# key = value" shows a default or, where it says so, an example.
-# A secret is never written here, only where it is: "env:NAME" (a variable) or "file:/absolute/path".
+# A secret is never written here, only where it is: "env:NAME" (a variable), "file:/absolute/path",
+# "gcp:projects/PROJECT/secrets/NAME" (Google's Secret Manager) or "aws:NAME" (Secrets Manager or Parameter Store).
 # A variable PAGEBIND_<SECTION>_<KEY> goes before the value here, e.g. PAGEBIND_SOURCE_URL (not for subscriptions).
 """
 
