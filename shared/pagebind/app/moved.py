@@ -31,8 +31,9 @@ log = logging.getLogger(__name__)
 def recognise(sightings: Mapping[str, Sighting], recorder: Recorder, work: Store) -> None:
     """Hand the books of volumes that are gone on to the new volumes that have exactly their pages.
 
-    Call it after a complete walk. The book keeps its key; `bind --rename` moves it. Nothing is downloaded: the new
-    volume gets a manifest with the old key, and a receipt for the book that stands there. What was forgotten stays so.
+    Call it when everything has been walked. The book keeps its key; `bind --rename` moves it. Nothing is downloaded:
+    the new volume gets a manifest with the old key, and a receipt for the book that stands there. What was forgotten
+    stays so.
     """
     handing = _Handing(recorder, work)
     gone = [s for s in sightings.values() if s.seen in (Seen.GONE, Seen.UNSUBSCRIBED) and handing.has_something(s)]

@@ -1,7 +1,10 @@
 """Poll: list the subscriptions, judge every volume, and hand out what is due.
 
-A poll is a walk (`Poll.look`) followed by rounds (`Poll.step`). In the cloud there is one round: what is left waits for
-the next poll. On one machine rounds follow until nothing is due any more.
+A poll is a walk (`Poll.look`) followed by steps (`Poll.step`). In the cloud there is one step: what is left waits for
+the next poll. On one machine steps follow until nothing is due any more.
+
+A walk may have a budget; the next poll's then goes on where it stopped. The walks from one that begins at the start to
+the one that comes to the end are a *round*: only at its end it is told what is gone.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app import inventory as inventories
+from pagebind.app.agenda import Budget
 from pagebind.app.assess import Assessment, Assessor
 from pagebind.app.hand_out import fetch_task
 from pagebind.app.inventory import is_waived, load_manifest
@@ -22,7 +26,8 @@ from pagebind.app.sighting import Sighting, remembered
 from pagebind.app.survey import Survey, Surveyor
 from pagebind.core import keys
 from pagebind.core.keys import SentMark
-from pagebind.core.planner import Action, Policy, Problem, Seen, State
+from pagebind.core.planner import Action, Policy, Problem, Seen, State, is_due
+from pagebind.core.walk_order import EVERYTHING
 from pagebind.errors import ConditionFailed, ListingFailed, PagebindError, ServerUnreachable
 from pagebind.ports.dispatch import Dispatch, FetchTask, FinalizeTask, Held
 from pagebind.ports.store import ABSENT, Store
@@ -44,16 +49,33 @@ _AHEAD = 2.0
 """Back-pressure: so many poll intervals' worth of pages may be under way."""
 
 
+class Walked(NamedTuple):
+    """What a walk has covered of all that is subscribed, as it stands in the record of its poll.
+
+    Attributes:
+        begin, end: as in `pagebind.core.walk_order.Stretch`.
+        config: digest of the configuration by which it went.
+        unlisted: folders that could not be listed.
+        elsewhere: ids of volumes that were judged though the walk did not meet them.
+    """
+
+    begin: str
+    end: str
+    config: str
+    unlisted: Sequence[str]
+    elsewhere: Sequence[str]
+
+
 class Round(NamedTuple):
-    """What one round did: everything judged, how many volumes were handed out, and whether anything was queued."""
+    """What one step did: everything judged, how many volumes were handed out, and whether anything was queued."""
 
     assessments: list[Assessment]
     volumes: int
     queued: bool
 
 
-class _Budget:
-    """How much one round may still hand out. With nothing under way (``idle``) the first volume always fits."""
+class _Allowance:
+    """How much one step may still hand out. With nothing under way (``idle``) the first volume always fits."""
 
     def __init__(self, pages: float, volumes: int | None, *, idle: bool) -> None:
         self.pages = pages
@@ -66,6 +88,11 @@ class _Budget:
         if self.volumes is not None and self.volumes_used >= self.volumes:
             return False
         return pages <= max(0.0, self.pages) or (self.idle and self.volumes_used == 0)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether something is under way now."""
+        return not self.idle or self.volumes_used > 0
 
     def take(self, pages: int) -> None:
         self.pages -= pages
@@ -127,19 +154,46 @@ class Poll:
         )
         self._inventory: Inventory | None = None
         self.survey = Survey()
+        self._id = uuid.uuid4().hex
         self._restricted = False
+        self.walked: Walked | None = None
+        self.cursor: str | None = None
 
-    def look(self, paths: Sequence[str] = ()) -> None:
+    def look(
+        self,
+        paths: Sequence[str] = (),
+        *,
+        cursor: str = "",
+        until: float | None = None,
+        listings: int | None = None,
+        config: str = "",
+    ) -> None:
         """List the stores and walk the subscriptions, or only ``paths`` inside them; record what is new.
+
+        Args:
+            paths: none: everything.
+            cursor: where the walk of the poll before this one stopped (`cursor`); it has no meaning for ``paths``.
+            until: a time of the monotonic clock. No folder is begun after it, unless the walk has not got on yet; half
+                a minute later it ends in any case.
+            listings: so many folders are begun at most, with the same exception.
+            config: digest of the configuration. Without, or where it changes within a round, that round does not tell
+                what is gone.
 
         Raises:
             AuthRefused, ServerUnreachable, StoreError: the run is over.
             ListingFailed: not one of the subscriptions' roots could be listed.
         """
         self._restricted = bool(paths)
+        self.walked, self.cursor = None, None if paths else cursor
         self._inventory = inventories.take(self._work, self._library)
         self._inventory.demand_a_library()
-        self.survey = self._surveyor.survey(self._inventory, paths)
+        budget = Budget(until, listings)
+        start = "" if paths else cursor
+        self.survey = self._surveyor.survey(self._inventory, paths, cursor=start, budget=budget, config=config)
+        if not paths:
+            begin, self.cursor = self.survey.stretch
+            unlisted, elsewhere = sorted(self.survey.failed), sorted(self.survey.elsewhere)
+            self.walked = Walked(begin, self.cursor, config, unlisted, elsewhere)
         self.survey.demand_a_root()
 
     def recall(self, volumes: Sequence[str]) -> None:
@@ -149,6 +203,7 @@ class Poll:
             StoreError: the run is over.
         """
         self._restricted = True
+        self.walked = self.cursor = None
         self._inventory = inventories.take(self._work, self._library)
         self._inventory.demand_a_library()
         self.survey = Survey()
@@ -160,33 +215,43 @@ class Poll:
 
     @property
     def complete(self) -> bool:
-        """Whether everything that is subscribed was looked at."""
-        return not self._restricted
+        """Whether everything that is subscribed was looked at, in one walk."""
+        return not self._restricted and self.survey.stretch == EVERYTHING
 
     def assess(self) -> list[Assessment]:
         """Judge every volume that was seen."""
         if self._inventory is None:
             self._inventory = inventories.take(self._work, self._library)
         inventory, self._inventory = self._inventory, None
-        return self._assessor.assess(self.survey.sightings, inventory, self._clock.now(), restricted=self._restricted)
+        return self._assessor.assess(self.survey.sightings, inventory, self._clock.now(), restricted=not self.complete)
 
-    def step(self, limit: int | None = None) -> Round:
-        """Judge every volume and hand out what is due, at most ``limit`` volumes of it."""
+    def step(self, limit: int | None = None, until: float | None = None) -> Round:
+        """Judge every volume and hand out what is due, at most ``limit`` volumes of it.
+
+        ``until``: a time of the monotonic clock, after which no further volume is begun, unless none is under way.
+
+        Raises:
+            QueueUnavailable: some of what was handed out is not queued; its next epoch makes up for it.
+            AuthRefused, StoreError.
+        """
         assessments = self.assess()
         if not self._write:
             return Round(assessments, 0, queued=False)
-        budget = self._hand_out(assessments, limit)
-        return Round(assessments, budget.volumes_used, queued=budget.tasks > 0)
+        allowance = self._hand_out(assessments, limit, until)
+        return Round(assessments, allowance.volumes_used, queued=allowance.tasks > 0)
 
-    def _hand_out(self, assessments: Sequence[Assessment], limit: int | None) -> _Budget:
+    def _hand_out(self, assessments: Sequence[Assessment], limit: int | None, until: float | None) -> _Allowance:
         under_way = self._under_way(assessments)
-        budget = _Budget(self._ahead - under_way, limit, idle=under_way == 0)
+        allowance = _Allowance(self._ahead - under_way, limit, idle=under_way == 0)
         for assessment in assessments:
+            if allowance.has_begun and until is not None and self._clock.monotonic() >= until:
+                break
             if assessment.verdict.action is Action.FETCH:
-                self._send(assessment, budget)
+                self._send(assessment, allowance)
             elif assessment.verdict.action is Action.BIND or assessment.verdict.tidy:
-                self._finalize(assessment, budget)
-        return budget
+                self._finalize(assessment, allowance)
+        self._dispatch.flush()
+        return allowance
 
     def _under_way(self, assessments: Sequence[Assessment]) -> int:
         """Pages that are sent and neither staged nor failed. A queue that dies with its process holds none by now."""
@@ -195,20 +260,27 @@ class Poll:
         return sum(
             (a.missing.files if a.missing else 0) - a.facts.failed
             for a in assessments
-            if a.verdict.state is State.FETCHING and a.verdict.action is Action.NONE
+            if a.verdict.state is State.FETCHING and a.verdict.action is Action.NONE and not self._has_stalled(a)
         )
 
-    def _finalize(self, assessment: Assessment, budget: _Budget) -> None:
+    def _has_stalled(self, assessment: Assessment) -> bool:
+        """Whether it would be handed out again if it were listed now; what is not listed is not under way for ever."""
+        head = assessment.history.head
+        epochs = assessment.history.epochs(head) if head else []
+        return bool(epochs) and is_due(epochs, assessment.facts, self._policy, self._clock.now())
+
+    def _finalize(self, assessment: Assessment, allowance: _Allowance) -> None:
         head = assessment.history.head
         once = (assessment.sighting.volume, head.seq if head else None, assessment.verdict.state)
         binds = assessment.verdict.action is Action.BIND
-        if head is None or once in self._finalized or (binds and not budget.admits(0)):
+        if head is None or once in self._finalized or (binds and not allowance.admits(0)):
             return
         self._finalized.add(once)
-        budget.tasks += 1
-        self._dispatch.finalize(self._finalize_task(assessment, len(assessment.history.epochs(head))), delay=0.0)
+        allowance.tasks += 1
+        task = self._finalize_task(assessment, len(assessment.history.epochs(head)))
+        self._dispatch.finalize(task._replace(asker=self._id), delay=0.0)
         if binds:
-            budget.take(0)
+            allowance.take(0)
 
     def _finalize_task(self, assessment: Assessment, epoch: int) -> FinalizeTask:
         sighting, head = assessment.sighting, assessment.history.head
@@ -223,11 +295,11 @@ class Poll:
             without_info=assessment.facts.without_info,
         )
 
-    def _send(self, assessment: Assessment, budget: _Budget) -> None:
+    def _send(self, assessment: Assessment, allowance: _Allowance) -> None:
         """Record the epoch first, then queue the pages: a crash in between costs a repetition, never a page."""
         sighting, history, head = assessment.sighting, assessment.history, assessment.history.head
         expected = sighting.pages if assessment.missing is None else assessment.missing.files
-        if head is None or not budget.admits(expected):
+        if head is None or not allowance.admits(expected):
             return
         pages = self._pages(sighting)
         if pages is None:
@@ -240,8 +312,8 @@ class Poll:
             self._work.put(keys.sent_key(sighting.volume, mark), b"", condition=ABSENT)
         except ConditionFailed:
             return  # another poll hands it out
-        budget.take(expected)
-        budget.tasks += 1
+        allowance.take(expected)
+        allowance.tasks += 1
         log.info(
             "handed out", extra={"volume": sighting.volume, "seq": head.seq, "epoch": mark.epoch, "pages": len(missing)}
         )
@@ -315,20 +387,27 @@ def record_run(
     error: PagebindError | None = None,
     complete: bool = True,
     interrupted: bool = False,
+    cursor: str | None = None,
+    walked: Walked | None = None,
 ) -> None:
     """Write down what a poll saw: every volume that is not simply bound, and whether the credentials worked.
 
     ``complete``: it looked at all that is subscribed; what it does not name is bound, or was never seen. Else the bound
     ones that it looked at are named too. ``interrupted``: a signal broke it off: it neither succeeded nor failed.
+    ``cursor``: where the next poll begins, ``walked``: what this one covered, as `Poll` has them; of a run of some
+    paths there is neither.
     """
     now = clock.now()
+    complete = complete and error is None
     document: dict[str, object] = {
         "schema": 1,
         "started": rfc3339(started),
         "ended": rfc3339(now),
         "seconds": round(now - started, 3),
-        "complete": complete and error is None,
+        "complete": complete,
         "interrupted": interrupted,
+        "cursor": "" if complete else cursor,
+        "walk": None if walked is None or complete else _stretch_document(walked),
         "credentials": error is None or error.code != "auth",
         "error": problem_of(error)._asdict() if error else None,
         "problems": [problem._asdict() for problem in problems],
@@ -340,3 +419,8 @@ def record_run(
         document["bound"] = [a.sighting.volume for a in assessments if a.verdict.state is State.BOUND]
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     work.put(keys.run_key(now, uuid.uuid4().hex[:8]), body, condition=ABSENT)
+
+
+def _stretch_document(walked: Walked) -> dict[str, object]:
+    begin, end, config, unlisted, elsewhere = walked
+    return {"from": begin, "to": end, "config": config, "unlisted": unlisted, "elsewhere": elsewhere}

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pagebind.app import inventory as inventories
+from pagebind.app import runs as records
 from pagebind.app.assess import Assessor
 from pagebind.app.inventory import CLOCK_TOLERANCE, load_manifest
 from pagebind.app.report import VolumeReport, problem_of
 from pagebind.app.sighting import Sighting, remembered
-from pagebind.core import keys
 from pagebind.core.planner import Action, Policy, Problem, Seen, State
-from pagebind.errors import KeyMissing, PageFailed, StoreError
+from pagebind.errors import KeyMissing, PageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from pagebind.ports.clock import Clock
     from pagebind.ports.store import Store
-
-_RUNS = 100
-"""So many records are read at most."""
 
 _ONLY_A_WALK_TELLS = (State.IGNORED, State.GONE, State.MOVED, State.UNSUBSCRIBED)
 
@@ -39,11 +34,12 @@ class Status(NamedTuple):
 def status(work: Store, library: Store, policy: Policy, clock: Clock, existing: Mapping[str, str]) -> Status:
     """Where every volume stands.
 
-    What only a walk can tell (gone, ignored, shrunk) is taken from the record of the last run. ``existing``: what each
-    subscription, by its path, does with books that Pagebind did not make.
+    What only a walk can tell (gone, ignored, shrunk) is taken from the records of the last runs, back to where
+    everything had been walked. ``existing``: what each subscription, by its path, does with books that Pagebind did not
+    make.
     """
     inventory = inventories.take(work, library)
-    runs = list(_runs(work, clock.now() + CLOCK_TOLERANCE))
+    runs = list(records.whole_round(work, clock.now() + CLOCK_TOLERANCE))
     last = runs[0] if runs else None
     told = _told(runs)
     sightings: dict[str, Sighting] = {}
@@ -63,30 +59,17 @@ def status(work: Store, library: Store, policy: Policy, clock: Clock, existing: 
     return Status(sorted(reports, key=lambda report: report.path), damaged, last)
 
 
-def _runs(work: Store, latest: float) -> Iterator[Mapping[str, Any]]:
-    """Records of runs, the newest first, back to one that looked at everything; none that ended after ``latest``.
-
-    A run of some paths, or one that failed, says nothing about the other volumes.
-    """
-    recent = (info for info in work.list(keys.RUNS) if keys.run_time(info.key) <= latest)
-    for info in islice(recent, _RUNS):
-        try:
-            document: Mapping[str, Any] = json.loads(work.get(info.key))
-        except (ValueError, StoreError):
-            continue
-        yield document
-        if document.get("complete"):
-            return
-
-
 def _told(runs: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """What the newest record that looked at a volume says of it, unless that found it bound."""
     told: dict[str, Mapping[str, Any]] = {}
     for run in reversed(runs):
         if not run.get("error"):
+            walk = run.get("walk") or {}
+            elsewhere = {volume: told[volume] for volume in walk.get("elsewhere", ()) if volume in told}
             told.update(run.get("volumes", {}))
             for volume in run.get("bound", ()):
                 told.pop(volume, None)
+            told.update(elsewhere)
     return told
 
 

@@ -11,20 +11,24 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pagebind.app.agenda import WITHOUT_END, Budget
 from pagebind.app.inventory import CLOCK_TOLERANCE, Inventory, is_waived, waived_contents
 from pagebind.app.recorder import Recorder
 from pagebind.app.sighting import Sighting, called_at, remembered
-from pagebind.app.walk import Folder, Found, Start, Unlisted, Walk, starts
+from pagebind.app.walk import Folder, Found, Unlisted, Walk, starts, volume_of, whole_of
 from pagebind.core import keys, layout
 from pagebind.core import manifest as manifests
 from pagebind.core.planner import Policy, Problem, Seen
 from pagebind.core.shelf import is_bound
+from pagebind.core.walk_order import EVERYTHING, Stretch, above, place
 from pagebind.core.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
+    from pagebind.app.absence import Earlier
     from pagebind.app.gather import Gatherer
+    from pagebind.app.walk import Start
     from pagebind.core.history import History
     from pagebind.core.keys import ManifestMark
     from pagebind.core.manifest import Page
@@ -41,7 +45,12 @@ log = logging.getLogger(__name__)
 
 
 class Survey:
-    """What a walk saw: volumes by id, and what could not be listed. ``roots`` counts where it began."""
+    """What a walk saw: volumes by id, and what could not be listed. ``roots`` counts where it began.
+
+    Attributes:
+        stretch: what was walked of the whole order. Of what lies outside nothing is said, but what was met by chance.
+        elsewhere: ids of volumes that were not met, and stand here because they are under way.
+    """
 
     def __init__(self, problems: list[Problem] | None = None) -> None:
         self.sightings: dict[str, Sighting] = {}
@@ -49,6 +58,8 @@ class Survey:
         self.failed: list[str] = []
         self.roots = 0
         self.failed_roots: list[PagebindError] = []
+        self.stretch = EVERYTHING
+        self.elsewhere: set[str] = set()
 
     def demand_a_root(self) -> None:
         """Raise the first root's error if not one of them could be listed."""
@@ -98,19 +109,34 @@ class Surveyor:
         self._survey = Survey(self._recorder.problems)
         self._room = self._keep
         self._loose: list[Folder] = []
-        self._excluded: list[str] = []
         self._shadows: dict[str, str] = {}
         self._gatherer: Gatherer | None = None
 
-    def survey(self, inventory: Inventory, paths: Sequence[str]) -> Survey:
+    def survey(
+        self,
+        inventory: Inventory,
+        paths: Sequence[str],
+        *,
+        cursor: str = "",
+        budget: Budget = WITHOUT_END,
+        config: str = "",
+    ) -> Survey:
         """Walk the subscriptions, or only ``paths`` inside them.
+
+        Args:
+            inventory: what the stores hold.
+            paths: none: everything.
+            cursor: where the walk before this one stopped.
+            budget: how much the walk may take.
+            config: digest of the configuration. What is gone can be told at the end of a round only if all its walks
+                went by the same one.
 
         Raises:
             AuthRefused: the credentials.
             ServerUnreachable: folder after folder is not answered at all.
         """
         self._begin(inventory)
-        begin = list(starts(self._watches, paths))
+        begin = sorted(starts(self._watches, paths), key=lambda start: place(start.path))
         self._survey.roots = len(begin)
         roots = {start.path for start in begin}
 
@@ -119,18 +145,53 @@ class Surveyor:
                 self._survey.failed_roots.append(found.error)
             self._look(found)
 
-        Walk(self._source, begin, wants_fresh=self._wants_fresh, look=look, concurrency=self._concurrency).run()
-        self._decide_loose()
+        cursor = self._where_to_begin(begin, cursor)
+        walk = Walk(
+            self._source,
+            self._watches,
+            begin,
+            wants_fresh=self._wants_fresh,
+            look=look,
+            concurrency=self._concurrency,
+            clock=self._clock,
+            cursor=cursor,
+            budget=budget,
+        )
+        self._survey.stretch = Stretch(cursor, walk.run())
+        self._decide_loose(cursor or (begin[0].path if begin else ""))
         if not paths:
-            self._account_for_unseen(begin)
-            self._recognise_moved()
+            self._account_for_unseen(begin, config)
         return self._survey
 
-    def _recognise_moved(self) -> None:
-        if any(s.seen in (Seen.GONE, Seen.UNSUBSCRIBED) for s in self._survey.sightings.values()):
-            from pagebind.app import moved
+    def _account_for_unseen(self, begin: Sequence[Start], config: str) -> None:
+        # Here, not above: only a poll that walks needs it.
+        from pagebind.app import absence
 
-            moved.recognise(self._survey.sightings, self._recorder, self._work)
+        survey, recorder = self._survey, self._recorder
+        earlier = self._earlier(config)
+        if earlier is not None:
+            absence.account_for_unseen(survey, recorder, begin, earlier)
+            absence.recognise_moved(survey, recorder, self._work, earlier)
+        if survey.stretch != EVERYTHING:
+            absence.recall_under_way(survey, recorder, self._is_under_way, self._room)
+
+    def _earlier(self, config: str) -> Earlier | None:
+        """What was seen before in the round that this walk has ended; None where it has not, or nobody knows."""
+        if self._survey.stretch.end:
+            return None
+        if not self._survey.stretch.begin:
+            from pagebind.app.absence import NOTHING_BEFORE
+
+            return NOTHING_BEFORE
+        from pagebind.app import runs
+
+        return runs.earlier(self._work, self._clock.now() + CLOCK_TOLERANCE, self._survey.stretch.begin, config)
+
+    def _where_to_begin(self, begin: Sequence[Start], cursor: str) -> str:
+        """The cursor, or the beginning of the volume around it; at the start where nothing comes after it."""
+        if not cursor or not any(Stretch(cursor).touches(start.path) for start in begin):
+            return ""
+        return whole_of(self._watches, cursor)
 
     def relist(self, sighting: Sighting) -> tuple[Page, ...] | None:
         """The files of a volume once more, with fresh signs; None if they are no longer those of its manifest."""
@@ -163,12 +224,17 @@ class Surveyor:
         """Only a listing that would settle a volume has to be fresh."""
         if self._policy.settle <= 0 or not self._write:
             return False
-        volume = keys.volume_id(_volume_of(watch, path))
+        volume = keys.volume_id(volume_of(watch, path))
         history = self._inventory.volumes.get(volume)
         head = history.head if history else None
         if history is None or head is None or history.epochs(head) or history.standing.forgotten:
             return False
         return self._clock.now() - head.created >= self._policy.settle and not self._is_bound(volume, history, head)
+
+    def _is_under_way(self, volume: str, history: History, head: ManifestMark) -> bool:
+        standing = history.standing
+        stopped = standing.forgotten or (standing.handed_on and not history.proofs)
+        return bool(history.epochs(head)) and not stopped and not self._is_bound(volume, history, head)
 
     def _is_bound(self, volume: str, history: History, head: ManifestMark) -> bool:
         return is_bound(history, self._inventory.view(volume, head.key_digest, self._library.head), head)
@@ -182,7 +248,7 @@ class Surveyor:
         for name in contents.excluded_folders:
             path = layout.join(found.path, name)
             if path not in self._roots:
-                self._exclude(found.watch, path)
+                self._ignore(found.watch, path, "left out by `exclude`")
         for item in contents.archives:
             self._look_at_archive(found, item)
         placed = found.watch.layout.place(found.watch.path, found.path)
@@ -192,7 +258,7 @@ class Surveyor:
             self._look_at_pages(found, fits=placed is not None)
 
     def _gather(self, volume: str, found: Folder) -> None:
-        members = [start.path for start in found.below if _volume_of(found.watch, start.path) == volume]
+        members = [start.path for start in found.below if volume_of(found.watch, start.path) == volume]
         parts = self._gathering().add(volume, found, members)
         if parts is not None and parts.failed:
             self._remember(found.watch, volume, Seen.UNKNOWN, "a folder of it could not be listed")
@@ -258,7 +324,7 @@ class Surveyor:
             self._survey.problems.append(
                 Problem("listing_failed", _about(found.path, error.message), error.fix, found.path, error.retryable)
             )
-        volume = _volume_of(found.watch, found.path)
+        volume = volume_of(found.watch, found.path)
         if volume != found.path:
             parts = self._gathering().fail(volume, found.path)
             if parts is None:
@@ -280,11 +346,6 @@ class Surveyor:
 
     def _ignore(self, watch: Watch, path: str, why: str, *, archive: bool = False) -> None:
         self._remember(watch, path, Seen.IGNORED, why, archive=archive)
-
-    def _exclude(self, watch: Watch, path: str) -> None:
-        with self._lock:
-            self._excluded.append(path)
-        self._ignore(watch, path, "left out by `exclude`")
 
     def _remember(self, watch: Watch, path: str, seen: Seen, why: str, *, archive: bool = False) -> None:
         """Note a volume that is not observed: as its newest manifest has it, if there is one."""
@@ -410,68 +471,34 @@ class Surveyor:
                 self._room -= len(pages)
                 sighting.content = pages
 
-    def _decide_loose(self) -> None:
+    def _decide_loose(self, first: str) -> None:
         """Pictures beside subfolders are no book if a folder below holds pages, and undecided if one is unknown.
 
-        The deepest first: what they turn out to be decides about those above.
+        The deepest first: what they turn out to be decides about those above. Where the walk ended among the subfolders
+        the next one begins at their folder, unless this one, ``first``, did so too, or even below.
         """
-        with_pages = {
-            above for s in self._survey.sightings.values() if s.seen is Seen.LISTED for above in _above(s.path)
-        }
+        survey = self._survey
+        with_pages = {folder for s in survey.sightings.values() if s.seen is Seen.LISTED for folder in above(s.path)}
+        again = []
         for folder in sorted(self._loose, key=lambda folder: folder.path.count("/"), reverse=True):
             if folder.path in with_pages:
                 pictures = counted(len(folder.contents.pages), "loose picture")
                 self._ignore(folder.watch, folder.path, f"{pictures} beside folders with pages")
-            elif any(layout.is_below(path, folder.path) for path in self._survey.failed):
+            elif any(layout.is_below(path, folder.path) for path in survey.failed):
                 self._remember(folder.watch, folder.path, Seen.UNKNOWN, "a folder below could not be listed")
-            else:
+            elif survey.stretch.holds_all_of(folder.path):
                 self._observe(folder)
-                with_pages.update(_above(folder.path))
-
-    def _account_for_unseen(self, begin: Sequence[Start]) -> None:
-        """What this walk did not meet: gone only if everything that could show it was listed."""
-        for volume, history in list(self._inventory.volumes.items()):
-            head = history.head
-            if volume in self._survey.sightings or head is None:
-                continue
-            recorded = self._recorder.recorded(volume, head)
-            if recorded is not None:
-                self._add(remembered(recorded, *self._absence(recorded.path, begin)))
-
-    def _absence(self, path: str, begin: Sequence[Start]) -> tuple[Seen, str]:
-        def covering(folder: str) -> bool:
-            return layout.is_below(path, folder)
-
-        if any(covering(folder) for folder in self._survey.failed):
-            return Seen.UNKNOWN, "a folder above could not be listed"
-        watches = [start.watch for start in begin if covering(start.path)]
-        if not watches:
-            return Seen.UNSUBSCRIBED, ""
-        if any(covering(folder) for folder in self._excluded):
-            return Seen.IGNORED, "left out by `exclude`"
-        watch = max(watches, key=lambda watch: len(watch.path))
-        if watch.leaves_out(layout.parent(path), path.rpartition("/")[2], False):
-            return Seen.IGNORED, "left out by `exclude`"
-        if (volume := _volume_of(watch, path)) != path:
-            return Seen.IGNORED, f"`layout` makes it a part of {volume}"
-        return Seen.GONE, ""
+                with_pages.update(above(folder.path))
+            elif place(folder.path) > place(first):
+                again.append(folder.path)
+            elif keys.volume_id(folder.path) in self._inventory.volumes:
+                self._remember(folder.watch, folder.path, Seen.UNKNOWN, "not all folders below were listed in this run")
+        ends = [end for end in (survey.stretch.end, *again) if end]
+        survey.stretch = Stretch(survey.stretch.begin, min(ends, key=place, default=""))
 
 
 def _pages_of(folder: Folder) -> tuple[Page, ...]:
     return manifests.pages_of(folder.contents.pages, folder.contents.info if folder.watch.comicinfo else None)
-
-
-def _volume_of(watch: Watch, path: str) -> str:
-    """The volume that a folder is, or is a part of, where chapters are merged."""
-    placed = watch.layout.place(watch.path, path) if watch.layout.merges else None
-    return placed.volume if placed else path
-
-
-def _above(path: str) -> Iterator[str]:
-    """The folders that a path lies in, the nearest first."""
-    while path != "/":
-        path = layout.parent(path)
-        yield path
 
 
 def _look_alike(pages: Sequence[Page], before: Sequence[Page]) -> bool:

@@ -1,13 +1,14 @@
-"""Walking the subscriptions: every folder listed once, with bounded concurrency."""
+"""Walking the subscriptions: every folder listed once, with bounded concurrency, as far as a budget lasts."""
 
 from __future__ import annotations
 
-import queue
 import threading
 from contextvars import copy_context
 from typing import TYPE_CHECKING, NamedTuple
 
+from pagebind.app.agenda import WITHOUT_END, Agenda, Budget
 from pagebind.core import layout
+from pagebind.core.walk_order import above, place
 from pagebind.errors import ListingFailed, PagebindError, RefreshRefused, ServerUnreachable
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from pagebind.core.model import Item
     from pagebind.core.watch import Watch
+    from pagebind.ports.clock import Clock
     from pagebind.ports.source import Source
 
 _UNREACHABLE = 8
@@ -59,78 +61,82 @@ class Walk:
 
     Args:
         source: the server.
+        watches: the subscriptions.
         starts: where to begin; one below another is walked by itself.
         wants_fresh: says of a folder or archive whether its listing should not come from the cache.
         look: is called with each result, in the thread that listed it.
         concurrency: listings under way at once.
+        clock: tells when the budget is used up.
+        cursor: the first folder that is wanted; what comes before it is not listed, except what leads there.
+        budget: how much it may take.
     """
 
     def __init__(
         self,
         source: Source,
+        watches: Sequence[Watch],
         starts: Sequence[Start],
         *,
         wants_fresh: Callable[[Watch, str], bool],
         look: Callable[[Found], None],
         concurrency: int,
+        clock: Clock,
+        cursor: str = "",
+        budget: Budget = WITHOUT_END,
     ) -> None:
         self._source = source
-        self._starts = starts
+        self._watches = watches
         self._begins = {start.path for start in starts}
         self._wants_fresh = wants_fresh
         self._look = look
         self._concurrency = concurrency
-        self._todo: queue.SimpleQueue[Start | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[tuple[Sequence[Start], BaseException | None]] = queue.SimpleQueue()
+        self._agenda = Agenda(starts, cursor, lambda path: whole_of(watches, path), budget, clock)
+        self._workers = 0
+        self._hiring = threading.Lock()
         self._no_refresh: set[str] = set()
         self._silent = 0
-        self._over = False
 
-    def run(self) -> None:
-        """Walk to the end.
+    def run(self) -> str:
+        """Walk to the end, or until the budget is used up.
+
+        Returns:
+            The folder at which the next walk has to begin; empty: this one came to the end.
 
         Raises:
             AuthRefused: the credentials; the walk stops at once.
             ServerUnreachable: no folder could be listed because nobody answers.
         """
-        workers: list[threading.Thread] = []
         # The first folder alone: refused credentials must not cost a request for every subscription.
-        waiting, under_way = list(self._starts[1:]), 0
+        self._hire(1)
         try:
-            for start in self._starts[:1]:
-                self._todo.put(start)
-                under_way += 1
-            while under_way:
-                if len(workers) < min(self._concurrency, under_way):
-                    workers.append(self._start_worker())
-                    continue
-                below, failure = self._done.get()
-                if failure is not None:
-                    raise failure
-                for start in (*below, *waiting):
-                    self._todo.put(start)
-                under_way += len(below) + len(waiting) - 1
-                waiting = []
+            self._agenda.wait()
         finally:
-            self._over = True
-            for _ in workers:
-                self._todo.put(None)
+            self._agenda.close()
+        stuck, left = self._agenda.unfinished()
+        for path in stuck:
+            self._look(Unlisted(covering(self._watches, path), path, _took_too_long(path)))
+        return min(left, key=place, default="")
 
-    def _start_worker(self) -> threading.Thread:
-        # In a copy of the context, which knows the trace of the request that walks.
-        worker = threading.Thread(target=copy_context().run, args=(self._work,), name="pagebind-walk", daemon=True)
-        worker.start()
-        return worker
+    def _hire(self, folders: int) -> None:
+        """See that there are as many threads as there are folders, at most ``concurrency``."""
+        with self._hiring:
+            while self._workers < min(self._concurrency, folders):
+                self._workers += 1
+                # In a copy of the context, which knows the trace of the request that walks.
+                context = copy_context()
+                threading.Thread(target=context.run, args=(self._work,), name="pagebind-walk", daemon=True).start()
 
     def _work(self) -> None:
-        while (start := self._todo.get()) is not None and not self._over:
+        while (start := self._agenda.take()) is not None:
             try:
                 found = self._list(start)
+                if not self._agenda.admit(start):
+                    return
                 self._look(found)
-                self._done.put((found.below if isinstance(found, Folder) else (), None))
             except BaseException as error:  # noqa: BLE001  handed to the walking thread, which raises it
-                self._over = True  # here, not by who raises it: nothing more is asked meanwhile
-                self._done.put(((), error))
+                self._agenda.fail(start, error)
+                return
+            self._hire(self._agenda.finish(start, found.below if isinstance(found, Folder) else ()))
 
     def _list(self, start: Start) -> Found:
         try:
@@ -192,6 +198,14 @@ class Walk:
         return tuple(Start(start.watch, path, above) for path in paths if path not in self._begins)
 
 
+def _took_too_long(path: str) -> ListingFailed:
+    return ListingFailed(
+        f"{path} could not be listed within the budget of a poll",
+        fix="raise `[poll] budget`, or see why the server answers so slowly",
+        path=path,
+    )
+
+
 def starts(watches: Sequence[Watch], paths: Sequence[str]) -> Iterator[Start]:
     """Where to begin: at the subscriptions, or at the wanted paths inside them.
 
@@ -215,6 +229,26 @@ def covering(watches: Sequence[Watch], path: str) -> Watch:
 
 
 def _whole(watches: Sequence[Watch], path: str) -> str:
-    watch = covering(watches, path)
+    return volume_of(covering(watches, path), path)
+
+
+def volume_of(watch: Watch, path: str) -> str:
+    """The volume that a folder is, or is a part of, where chapters are merged."""
     placed = watch.layout.place(watch.path, path) if watch.layout.merges else None
     return placed.volume if placed else path
+
+
+def whole_of(watches: Sequence[Watch], path: str) -> str:
+    """The outermost volume of several folders that a folder is, or lies in; else the folder itself.
+
+    What is known of it counts only if all of it was listed in one walk.
+    """
+    if not any(watch.layout.merges for watch in watches):
+        return path
+    for folder in (*reversed([*above(path)]), path):
+        if any(layout.is_below(folder, watch.path) for watch in watches):
+            watch = covering(watches, folder)
+            placed = watch.layout.place(watch.path, folder) if watch.layout.merges else None
+            if placed is not None:
+                return placed.volume
+    return path
