@@ -44,6 +44,11 @@ class Buckets(StoreProxy):
         for bucket in (WORK, LIBRARY):
             server.create_bucket(bucket)
 
+    def __exit__(self, *error: object) -> None:
+        """End every connection, our own too."""
+        super().__exit__(*error)
+        self._look.close()
+
     def pass_time(self, seconds: float) -> None:
         """Let all that stands here be older by so much, as if this time had gone by for everybody."""
         self._leaps.append((datetime.now(UTC), timedelta(seconds=seconds)))

@@ -138,7 +138,7 @@ class Stage:
             self._instance("fetch", f"fetch-{number}", token=True) for number in range(1, self._fetchers + 1)
         ]
         self.poll_by_login.instances.append(self._instance("poll", "poll-by-login", login=True))
-        self.mount_token(self.server.token)
+        self.mount_token(self.server.token, self.poll)
         self.mount_password(PASSWORD)
         for service in self.services:
             service.start()
@@ -191,10 +191,13 @@ class Stage:
         for name, chosen in ((CONFIGURATION, values), (LOGIN_CONFIGURATION, {**values, **login})):
             self.buckets.put(WORK, name, (template(f"gs://{WORK}", chosen) + OTHER_SUBSCRIPTIONS).encode())
 
-    def mount_token(self, token: str) -> None:
-        """A new version of the secret, where poll and fetch have it mounted."""
+    def mount_token(self, token: str, *services: Service) -> None:
+        """A new version of the secret, where these have it mounted; without any: poll and fetch.
+
+        Fetch gets none before it needs one: that is when a sign is refused.
+        """
         self.note_secrets()
-        for service in (self.poll, self.fetch):
+        for service in services or (self.poll, self.fetch):
             for instance in service.instances:
                 _mount(instance, "token", token)
 
