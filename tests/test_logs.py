@@ -496,7 +496,6 @@ def fields_of(call: ast.Call) -> set[str]:
     return {str(key.value) for key in keys if isinstance(key, ast.Constant)}
 
 
-@pytest.mark.xfail(reason="fetch, finalize and poll do not name their events so yet")
 def test_the_events_are_those_of_the_design() -> None:
     text = (
         (REPOSITORY / "docs" / "design.md").read_text(encoding="utf-8").partition("\n## Log\n")[2].partition("\n## ")[0]

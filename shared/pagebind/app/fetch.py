@@ -95,28 +95,18 @@ class Fetch:
             AuthRefused, StoreError: not the page's fault, never recorded as its failure.
         """
         begun = time.perf_counter()
-        if repetition and self._work.head(keys.entry_key(task.volume, task.page)) is not None:
-            return Fetched(Outcome.DUPLICATE)
         try:
-            staged = self._stage(task)
+            fetched = self._stage(task, repetition=repetition)
         except (PageFailed, ServerUnreachable) as error:
             if not last_attempt and not isinstance(error, ArchiveCut):  # asking again in a moment is no use
                 raise
-            return self._give_up(task, error)
-        log.info(
-            "page %s",
-            staged.outcome.value,
-            extra={
-                "volume": task.volume,
-                "seq": task.seq,
-                "page": task.path,
-                "bytes": task.size,
-                "seconds": round(time.perf_counter() - begun, 3),
-            },
-        )
-        return staged
+            fetched = self._give_up(task, error)
+        _tell(task, fetched, time.perf_counter() - begun)
+        return fetched
 
-    def _stage(self, task: FetchTask) -> Fetched:
+    def _stage(self, task: FetchTask, *, repetition: bool) -> Fetched:
+        if repetition and self._work.head(keys.entry_key(task.volume, task.page)) is not None:
+            return Fetched(Outcome.DUPLICATE)
         if task.held is not None and (outcome := self._copy(task, task.held)) is not None:
             return Fetched(outcome)
         watch = self._watches.get(task.subscription)
@@ -134,7 +124,7 @@ class Fetch:
             copy = copy_of(task, held, self._work, self._library)
             staged = self._store(task, copy.chunks, Body({}), partial(_check_copy, task, copy.crc32))
         except NotHeldError:
-            log.info("a page to be copied is not there", extra={"volume": task.volume, "page": task.path})
+            log.info("page not held", extra={"volume": task.volume, "page": task.path})
             return None
         return Outcome.COPIED if staged else Outcome.DUPLICATE
 
@@ -231,9 +221,6 @@ class Fetch:
 
     def _record(self, task: FetchTask, error: SourceError) -> None:
         mark = FailureMark(task.page, task.seq, task.epoch)
-        log.info(
-            "page failed", extra={"volume": task.volume, "seq": task.seq, "page": task.path, "reason": error.message}
-        )
         body = {"schema": 1, "path": task.path, "code": error.code, "message": error.message, "fix": error.fix}
         with suppress(ConditionFailed):  # on record already
             self._work.put(
@@ -241,6 +228,16 @@ class Fetch:
                 json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"),
                 condition=ABSENT,
             )
+
+
+def _tell(task: FetchTask, fetched: Fetched, seconds: float) -> None:
+    """The one line of a page."""
+    about = {"volume": task.volume, "seq": task.seq, "epoch": task.epoch, "page": task.path}
+    about |= {"outcome": fetched.outcome.value, "seconds": round(seconds, 3)}
+    if fetched.error is None:
+        log.info("page fetched", extra={**about, "bytes": task.size})
+    else:
+        log.warning("page failed", extra={**about, "code": fetched.error.code, "reason": fetched.error.message})
 
 
 def _header(task: FetchTask, body: Body) -> bytes:

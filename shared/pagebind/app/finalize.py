@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +17,7 @@ from pagebind.app import inventory as inventories
 from pagebind.app.book import Content, put_together
 from pagebind.app.inventory import is_waived, load_manifest, look_at_shelf, waived_contents
 from pagebind.app.staging import object_of, take_staging
-from pagebind.core import keys, receipt
+from pagebind.core import keys, layout, receipt
 from pagebind.core.keys import FailureMark, ReceiptMark
 from pagebind.core.receipt import Receipt
 from pagebind.core.shelf import Shelf, ShelfView, is_condemned, may_be_adopted, may_go_over
@@ -85,7 +86,8 @@ class _EntryVanished(Exception):
 class _World(NamedTuple):
     """A volume as one look found it.
 
-    ``book`` is what stands under its key, ``former`` its own book under the key that it had before.
+    ``book`` is what stands under its key, ``former`` its own book under the key that it had before; ``begun``: when the
+    look began, by `time.perf_counter`.
     """
 
     history: History
@@ -95,6 +97,7 @@ class _World(NamedTuple):
     former: ObjectInfo | None
     view: ShelfView
     waived: frozenset[FileContent]
+    begun: float
 
 
 class Finalize:
@@ -126,7 +129,7 @@ class Finalize:
             except ConditionFailed:
                 continue  # the book has another version by now: look again
             except KeyMissing as error:
-                log.warning("held: %s", error.message, extra={"volume": task.volume})
+                log.warning("not bound", extra={"volume": task.volume, "reason": error.message})
                 return Finalized(Outcome.HELD)
         raise StoreUnavailable(
             "the book under this key keeps changing while it is being written",
@@ -157,7 +160,8 @@ class Finalize:
         if damaged:
             return self._discard(chosen, damaged)
         if not any(one.page.kind != "info" for one in staged):
-            return Finalized(Outcome.HELD, chosen.key)  # everything is waived: a book needs a page
+            log.warning("held", extra={"volume": chosen.volume, "key": chosen.key, "reason": "every page is waived"})
+            return Finalized(Outcome.HELD, chosen.key)  # a book needs a page
         return self._bind(world, chosen, staged)
 
     def _pending(self, world: _World, chosen: Manifest, task: FinalizeTask, missing: Sequence[Page]) -> int:
@@ -179,11 +183,11 @@ class Finalize:
             return self._adopt(world, task)
         if view.shelf in (Shelf.FREE, Shelf.OURS) or may_go_over(history, view, task.existing):
             return None
-        log.info("held", extra={"volume": task.volume, "reason": view.shelf.value})
+        log.warning("held", extra={"volume": task.volume, "key": world.newest.key, "code": view.shelf.value})
         return Finalized(Outcome.HELD, world.newest.key)
 
     def _look(self, task: FinalizeTask) -> _World | None:
-        volume = task.volume
+        volume, begun = task.volume, time.perf_counter()
         refusals = (keys.FAILURES,) if task.existing == "adopt" else ()
         history = inventories.take_one(self._work, volume, (*_LISTED, *refusals))
         head = history.head
@@ -194,7 +198,8 @@ class Finalize:
         book = self._library.head(newest.key)
         former = self._former_book(volume, history, newest)
         view = look_at_shelf(volume, history, book, lambda _: book, elsewhere=former is not None)
-        return _World(history, staging, newest, book, former, view, waived_contents(self._work, volume, history))
+        waived = waived_contents(self._work, volume, history)
+        return _World(history, staging, newest, book, former, view, waived, begun)
 
     def _former_book(self, volume: str, history: History, newest: Manifest) -> ObjectInfo | None:
         """The volume's book under another key than that of its newest manifest, as a receipt names it."""
@@ -227,7 +232,8 @@ class Finalize:
 
     def _discard(self, manifest: Manifest, damaged: Sequence[tuple[Page, ObjectInfo]]) -> Finalized:
         for page, info in damaged:
-            log.warning("entry damaged", extra={"volume": manifest.volume, "page": page.name})
+            path = layout.join(manifest.path, page.name)
+            log.warning("entry damaged", extra={"volume": manifest.volume, "seq": manifest.seq, "page": path})
             with suppress(ConditionFailed):  # somebody fetched it anew meanwhile
                 self._work.delete(info.key, version=info.version)
         return Finalized(Outcome.INCOMPLETE, manifest.key, refetch=tuple(page for page, _ in damaged))
@@ -264,6 +270,8 @@ class Finalize:
                 "seq": manifest.seq,
                 "key": manifest.key,
                 "pages": book.pages,
+                "bytes": book.content.size,
+                "seconds": round(time.perf_counter() - world.begun, 3),
                 "of_another_type": sum(bool(one.facts.kind) for one in staged),
             },
         )
@@ -363,7 +371,7 @@ class Finalize:
         """The book was damaged before its receipt was written; its entries still stand, if nobody took them."""
         staged, missing, damaged = world.staging.pick(bound.pages)
         if damaged or _wanted(missing, world.waived):
-            log.warning("held: the book is damaged", extra={"volume": bound.volume, "key": bound.key})
+            log.warning("book damaged", extra={"volume": bound.volume, "key": bound.key})
             return Finalized(Outcome.HELD, bound.key)
         return self._bind(world, bound, staged)
 
@@ -402,7 +410,7 @@ class Finalize:
             self._write_receipt(newest, content, world.book.version, world.history.standing.newest)
             log.info("adopted", extra={"volume": newest.volume, "key": newest.key, "pages": len(found.pages)})
             return Finalized(Outcome.ADOPTED, newest.key, len(found.pages))
-        log.info("not adopted", extra={"volume": newest.volume, "key": newest.key, "reason": found.reason})
+        log.warning("not adopted", extra={"volume": newest.volume, "key": newest.key, "reason": found.reason})
         mark = FailureMark(keys.adoption(view.version), newest.seq, 0)
         document = {"schema": 1, "path": newest.path, "code": "foreign", "message": found.reason, "fix": ""}
         key = keys.failure_key(newest.volume, mark)

@@ -12,18 +12,21 @@ from pagebind.serverless.tasks import answering
 if TYPE_CHECKING:
     from flask import Request
 
-    from pagebind.serverless.instance import Instance
+    from pagebind.ports.dispatch import FetchTask
+    from pagebind.serverless.instance import Instance, Kept
     from pagebind.serverless.requests import Delivery
 
 
 def answer(request: Request, instance: Instance) -> Answer:
     """Stage the page of the task that a request carries."""
-    return answering(request, lambda body, delivery: _stage(body, delivery, instance))
+    return answering(
+        request,
+        task_body.load_fetch,
+        lambda task, config, delivery: _stage(task, instance.for_task(config), delivery, instance),
+    )
 
 
-def _stage(body: bytes, delivery: Delivery, instance: Instance) -> Answer:
-    task, config = task_body.load_fetch(body)
-    kept = instance.for_task(config)
+def _stage(task: FetchTask, kept: Kept, delivery: Delivery, instance: Instance) -> Answer:
     last = delivery.is_last(kept.parts.settings.queue.max_attempts)
     try:
         fetched = kept.fetch(task, last_attempt=last, repetition=delivery.retries > 0)

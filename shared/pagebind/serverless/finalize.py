@@ -24,12 +24,10 @@ _MAX_DOUBLINGS = 5
 
 def answer(request: Request, instance: Instance) -> Answer:
     """Bind the book of the task that a request carries."""
-    return answering(request, lambda body, _: _bind(body, instance))
+    return answering(request, task_body.load_finalize, lambda task, config, _: _bind(task, instance.for_task(config)))
 
 
-def _bind(body: bytes, instance: Instance) -> Answer:
-    task, config = task_body.load_finalize(body)
-    kept = instance.for_task(config)
+def _bind(task: FinalizeTask, kept: Kept) -> Answer:
     finalized = kept.finalize(task)
     comes_back = bool(finalized.refetch or finalized.pending)
     if comes_back and kept.parts.settings.queue.fetch is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pagebind.app.poll import newest_cursor, record_run
@@ -44,6 +45,8 @@ def hand_out(kept: Kept, paths: Sequence[str], limit: int | None) -> RunResult:
         assessments = poll.step(limit, until=begun + budget).assessments
     except PagebindError as error:
         result.error = error
+        with suppress(PagebindError):  # what was given is still queued; the poll has failed anyway
+            kept.dispatch.flush()
     for assessment in assessments:
         result.file(assessment.report())
     result.problems = all_problems(result.error, poll.survey.problems, (), assessments)

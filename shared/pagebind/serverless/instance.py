@@ -46,7 +46,11 @@ class Kept:
     @cached_property
     def dispatch(self) -> Dispatch:
         """Where tasks go."""
-        return self._queue or self.parts.cloud_dispatch(self.configuration.digest)
+        if self._queue is not None:
+            return self._queue
+        made = self.parts.cloud_dispatch(self.configuration.digest)
+        weakref.finalize(self, made.close)
+        return made
 
 
 class Instance:

@@ -83,7 +83,7 @@ def _run(asked: PollRequest, kept: Kept) -> RunResult:
 
 
 def _tell_of_another() -> None:
-    log.info("another run is at work on this store; waiting for it to end")
+    log.info("waiting for another run")
 
 
 def _tell(error: PagebindError) -> None:
