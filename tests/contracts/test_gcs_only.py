@@ -548,7 +548,7 @@ class TestRefusals:
     def test_credentials_refused(self, work: GcsStore, wire: Wire, how: str) -> None:
         def refuse(request: requests.PreparedRequest) -> Answer:
             if how == "refresh":
-                raise RefreshError("invalid_grant")  # type: ignore[no-untyped-call]
+                raise RefreshError("invalid_grant")
             return wire.answer(request, 401, b"{}")
 
         wire.before = refuse

@@ -42,7 +42,7 @@ def request(
 ) -> Request:
     """A request as the framework gets it; what is no bytes is sent as JSON."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    named = [(name.replace("_", "-"), value) for name, value in headers.items()]
     return Request(EnvironBuilder(method=method, data=data, content_type=kind, headers=named).get_environ())
 
 

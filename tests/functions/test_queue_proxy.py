@@ -58,7 +58,7 @@ class Client:
         self._client.create_task({"parent": parent, "task": task}, timeout=_PATIENCE)
 
     def close(self) -> None:
-        self._client.transport.close()  # type: ignore[no-untyped-call]
+        self._client.transport.close()
 
 
 class Serve(Protocol):

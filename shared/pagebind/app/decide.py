@@ -182,7 +182,7 @@ class Decide:
                 self._work.put(keys.decision_key(volume, mark), decisions.dump(decision), condition=ABSENT)
             except ConditionFailed:
                 continue  # somebody decided the same at the same time
-            log.info("decided", extra={"volume": volume, "decision": decision.kind.value})
+            log.info("decided", extra={"volume": volume, "decision": str(decision.kind)})
             return Decided(volume, decision.path, case.manifest.key, decision.kind)
         raise StoreUnavailable("others keep deciding about the same volume", fix="see who else works on this store")
 

@@ -57,7 +57,7 @@ class CloudTasksApi:
 
     def close(self) -> None:
         """End the connection."""
-        self._client.transport.close()  # type: ignore[no-untyped-call]
+        self._client.transport.close()
 
     def create(self, new: NewTask, abandoned: Callable[[], bool]) -> bool:
         """Create a task; one that exists, or existed a while ago, is fine.

@@ -83,7 +83,7 @@ class GoogleSecrets:
 def _connect(emulator: str | None) -> SecretManagerServiceClient:
     if not emulator:
         return SecretManagerServiceClient(transport="rest")
-    anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    anonymous = AnonymousCredentials()
     url = emulator if "://" in emulator else f"http://{emulator}"
     return SecretManagerServiceClient(transport="rest", credentials=anonymous, client_options={"api_endpoint": url})
 
