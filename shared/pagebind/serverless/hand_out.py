@@ -6,8 +6,9 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pagebind.app.poll import newest_cursor, record_run
+from pagebind.app.poll import record_run
 from pagebind.app.result import RunResult, all_problems
+from pagebind.app.runs import newest_cursor
 from pagebind.errors import PagebindError, StoreError
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def hand_out(kept: Kept, paths: Sequence[str], limit: int | None) -> RunResult:
     poll = parts.poll(kept.dispatch, write=True)
     try:
         cursor = newest_cursor(parts.work, started)
-        poll.look(paths, cursor=cursor, until=begun + _TO_WALK * budget)
+        config = kept.configuration.digest
+        poll.look(paths, cursor=cursor, until=begun + _TO_WALK * budget, config=config)
         assessments = poll.step(limit, until=begun + budget).assessments
     except PagebindError as error:
         result.error = error
@@ -70,4 +72,5 @@ def _write_down(parts: Parts, poll: Poll, started: float, assessments: Sequence[
         error=result.error,
         complete=poll.complete,
         cursor=poll.cursor,
+        walked=poll.walked,
     )
