@@ -33,11 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="tests/rehearse", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--keep", action="store_true", help="keep the folders, with the logs of all functions")
+    parser.add_argument("--seed", type=int, help="of the dice, to see the same shuffling again")
     chosen = parser.parse_args(arguments)
     home = Path(tempfile.mkdtemp(prefix="pagebind-rehearsal-"))
     begun = time.monotonic()
     try:
-        _rehearse(home)
+        _rehearse(home, chosen.seed)
     except _FINDINGS as error:
         _say(f"FAILED after {time.monotonic() - begun:.0f} s: {type(error).__name__}: {error}")
         return 1
@@ -50,10 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _rehearse(home: Path) -> None:
+def _rehearse(home: Path, seed: int | None) -> None:
     for name in ("acts", "rate"):
         (home / name).mkdir()
-    with Stage(home / "acts") as stage:
+    with Stage(home / "acts", seed=seed) as stage:
         perform(stage, _say)
     with rate.stage(home / "rate") as stage:
         _say(f"The rate of the queue\n   {rate.measure(stage)}")

@@ -49,7 +49,7 @@ def measure(stage: Stage) -> str:
     sent = {path: moment for path, moment in _sent(stage).items() if path in arrived}
     expect("pages that were sent and downloaded", len(sent), _PAGES)
     expect("downloads", stage.counts().downloads, stage.counts().tasks)
-    shares = [log.count(b'"page staged"') for log in stage.fetch.logs()]
+    shares = [log.count(b'"outcome": "staged"') for log in stage.fetch.logs()]
     expect("processes that had a share", sum(share > _PAGES // (2 * PROCESSES) for share in shares), PROCESSES)
 
     lags = [arrived[path] - moment for path, moment in sent.items()]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import secrets
 import subprocess
 import sys
 import threading
@@ -91,11 +92,13 @@ class Stage:
     Args:
         home: a folder that is there; everything goes below it.
         fetchers: so many processes of fetch.
-        rules: of the queue of pages; None: as fast as it goes.
+        rules: of the queue of pages; by default, as fast as it goes.
+        seed: of the dice; None: another each time.
     """
 
-    def __init__(self, home: Path, *, fetchers: int = 1, rules: QueueRules = _FAST) -> None:
+    def __init__(self, home: Path, *, fetchers: int = 1, rules: QueueRules = _FAST, seed: int | None = None) -> None:
         self.home = home
+        self.seed = secrets.randbelow(10**6) if seed is None else seed
         self.comics = home / "comics"
         self.comics.mkdir()
         self.server = Attended({"/comics": self.comics})
