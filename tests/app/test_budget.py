@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,14 +22,16 @@ from pagebind.core.layout_pattern import parse_layout
 from pagebind.core.planner import Action, State
 from pagebind.core.walk_order import above, place
 from pagebind.core.watch import Watch
-from pagebind.errors import AuthRefused, ListingFailed, SourceError
+from pagebind.errors import AuthRefused, ListingFailed, QueueUnavailable, SourceError
 from pagebind.ports.progress import Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pagebind.app.assess import Assessment
     from pagebind.core.model import Item
+
+    MakeWorld = Callable[..., World]
 
 TEMPLATE = "{series}/{volume}.cbz"
 CHAPTERS = Watch("/m", TEMPLATE, layout=parse_layout("{series}/{volume}/{chapter}"))
@@ -114,10 +114,16 @@ def round_of(world: World, *, listings: int, most: int = 50) -> list[Turn]:
     return turns
 
 
-def new_world(concurrency: int = 1) -> World:
-    world = World(Path(tempfile.mkdtemp(prefix="pagebind-budget-")))
-    world.concurrency = concurrency
-    return world
+@pytest.fixture(scope="session")
+def new_world(tmp_path_factory: pytest.TempPathFactory) -> MakeWorld:
+    """Makes a world for each example."""
+
+    def make(concurrency: int = 1) -> World:
+        world = World(tmp_path_factory.mktemp("world"))
+        world.concurrency = concurrency
+        return world
+
+    return make
 
 
 def shown(world: World) -> dict[str, State]:
@@ -151,8 +157,10 @@ def folders_of(world: World) -> set[str]:
 
 
 @settings(max_examples=40)
-@given(TREES, TREES, BUDGETS, THREADS)
-def test_a_round_sees_what_one_walk_sees(auto: set[str], merged: set[str], listings: int, threads: int) -> None:
+@given(auto=TREES, merged=TREES, listings=BUDGETS, threads=THREADS)
+def test_a_round_sees_what_one_walk_sees(
+    new_world: MakeWorld, auto: set[str], merged: set[str], listings: int, threads: int
+) -> None:
     world, other = new_world(threads), new_world()
     for one in (world, other):
         one.watches = (*one.watches, CHAPTERS)
@@ -175,9 +183,9 @@ def test_a_round_sees_what_one_walk_sees(auto: set[str], merged: set[str], listi
 
 
 @settings(max_examples=40)
-@given(st.data(), TREES, BUDGETS, THREADS)
+@given(data=st.data(), volumes=TREES, listings=BUDGETS, threads=THREADS)
 def test_nothing_is_gone_that_was_there_all_the_time(
-    data: st.DataObject, volumes: set[str], listings: int, threads: int
+    new_world: MakeWorld, data: st.DataObject, volumes: set[str], listings: int, threads: int
 ) -> None:
     world = new_world(threads)
     world.watches = (*world.watches, CHAPTERS)
@@ -213,8 +221,8 @@ def known(world: World) -> set[str]:
 
 
 @pytest.mark.parametrize("threads", [1, 8])
-def test_a_merged_volume_is_seen_in_one_walk(threads: int) -> None:
-    world = new_world(threads)
+def test_a_merged_volume_is_seen_in_one_walk(world: World, threads: int) -> None:
+    world.concurrency = threads
     world.watches = (CHAPTERS,)
     for chapter in range(6):
         world.source.folder(f"/m/S/1/{chapter}", "1.jpg")
@@ -430,6 +438,21 @@ def test_what_moved_is_recognised_when_the_round_ends(world: World, old: str, ne
     assert [t.dispatch.pages for t in round_of(world, listings=2)] == [[]] * 4
 
 
+def test_what_was_emptied_early_in_the_round_and_stands_elsewhere_has_moved(world: World) -> None:
+    for name in "MNO":
+        world.source.folder(f"/c/{name}", "1.jpg")
+    world.source.folder("/c/A", "1.jpg", "2.jpg")
+    world.run()
+    world.source.remove("/c/A")
+    world.source.folder("/c/A")
+    world.source.folder("/c/Z", "1.jpg", "2.jpg")
+
+    turns = round_of(world, listings=2)
+
+    assert turns[0].states["/c/A"] is State.GONE
+    assert turns[-1].states["/c/A"] is State.MOVED
+
+
 # -- what it costs
 
 
@@ -485,6 +508,31 @@ def test_what_is_under_way_elsewhere_holds_others_back_and_is_bound_when_complet
     assert third.listed == ["/c", "/c/B"]
     asked = {task.volume: task.asker != "" for task in third.dispatch.books}
     assert asked == {keys.volume_id("/c/A"): True, keys.volume_id("/c/B"): False}
+
+
+def test_what_vanished_while_it_was_under_way_is_gone_and_stays_so(world: World) -> None:
+    world.policy = world.policy._replace(settle=0.0, durable=True)
+    for name in "ABCD":
+        world.source.folder(f"/c/{name}", "1.jpg")
+    turn(world)
+    world.source.remove("/c/D")
+
+    turns = round_of(world, listings=2)
+
+    assert [t.states["/c/D"] for t in turns] == [State.FETCHING, State.FETCHING, State.GONE]
+    assert turn(world, listings=2).states["/c/D"] is State.FETCHING
+    assert shown(world)["/c/D"] is State.GONE
+
+
+def test_a_queue_that_takes_nothing_ends_the_poll(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: RecordingDispatch) -> None:
+        raise QueueUnavailable("the queue is away")
+
+    monkeypatch.setattr(RecordingDispatch, "flush", refuse)
+    world.source.folder("/c/A", "1.jpg")
+
+    with pytest.raises(QueueUnavailable):
+        turn(world)
 
 
 def test_what_stalled_elsewhere_holds_nobody_back_for_ever(world: World) -> None:
