@@ -38,12 +38,13 @@ def hand_out(kept: Kept, paths: Sequence[str], limit: int | None) -> RunResult:
     begun, started = clock.monotonic(), clock.now()
     budget = parts.settings.poll.budget
     result = RunResult()
+    found: str | None = None
     assessments: Sequence[Assessment] = ()
     poll = parts.poll(kept.dispatch, write=True)
     try:
-        cursor = newest_cursor(parts.work, started)
+        found = None if paths else newest_cursor(parts.work, started)
         config = kept.configuration.digest
-        poll.look(paths, cursor=cursor, until=begun + _TO_WALK * budget, config=config)
+        poll.look(paths, cursor=found or "", until=begun + _TO_WALK * budget, config=config)
         assessments = poll.step(limit, until=begun + budget).assessments
     except PagebindError as error:
         result.error = error
@@ -53,16 +54,26 @@ def hand_out(kept: Kept, paths: Sequence[str], limit: int | None) -> RunResult:
         result.file(assessment.report())
     result.problems = all_problems(result.error, poll.survey.problems, (), assessments)
     if not isinstance(result.error, StoreError):
-        _write_down(parts, poll, started, assessments, result)
+        # A poll that failed has handed out only some of what is due: the next one begins where it began.
+        _write_down(parts, poll, started, assessments, result, cursor=poll.cursor if result.error is None else found)
     result.seconds = round(clock.monotonic() - begun, 3)
     return result
 
 
-def _write_down(parts: Parts, poll: Poll, started: float, assessments: Sequence[Assessment], result: RunResult) -> None:
+def _write_down(
+    parts: Parts,
+    poll: Poll,
+    started: float,
+    assessments: Sequence[Assessment],
+    result: RunResult,
+    *,
+    cursor: str | None,
+) -> None:
     """Record the poll, and take away a little of what no state needs any more."""
-    from pagebind.app.gc import collect_after
+    if result.error is None:
+        from pagebind.app.gc import collect_after
 
-    collect_after(parts.work, assessments, parts.clock.now(), epochs=parts.policy.give_up_epochs)
+        collect_after(parts.work, assessments, parts.clock.now(), epochs=parts.policy.give_up_epochs)
     record_run(
         parts.work,
         parts.clock,
@@ -71,6 +82,6 @@ def _write_down(parts: Parts, poll: Poll, started: float, assessments: Sequence[
         problems=result.problems,
         error=result.error,
         complete=poll.complete,
-        cursor=poll.cursor,
+        cursor=cursor,
         walked=poll.walked,
     )
