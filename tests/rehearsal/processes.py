@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -69,12 +70,14 @@ class FunctionProcess:
         self._cwd = home / "workspace"
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
+        self._user: tempfile.TemporaryDirectory[str] | None = None
         self.port = 0
         self._cwd.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> None:
         """Start it, without waiting."""
         self.port = _free_port()
+        self._user = tempfile.TemporaryDirectory(prefix="pagebind-")  # gunicorn's socket wants a short path
         words = [sys.executable, "-m", "functions_framework", "--target", self.target, "--host", _HOST]
         words += ["--source", str(REPOSITORY / "functions" / "main.py"), "--port", str(self.port)]
         self.logs.append(self.home / f"log-{len(self.logs) + 1}")
@@ -82,7 +85,7 @@ class FunctionProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", keeper.__file__, str(self._cwd), *words],
                 cwd=self._cwd,
-                env={**self._environment, "PORT": str(self.port)},
+                env={**self._environment, "HOME": self._user.name, "PORT": str(self.port)},
                 stdin=subprocess.PIPE,  # its end, also by our death, ends the function
                 stdout=log,
                 stderr=log,
@@ -111,6 +114,8 @@ class FunctionProcess:
         process.wait()
         if process.stdin:
             process.stdin.close()
+        if self._user is not None:
+            self._user.cleanup()
 
     def stop(self) -> None:
         """As the platform ends an instance: SIGTERM, and SIGKILL to what is left."""

@@ -153,7 +153,6 @@ class Stage:
         home.mkdir()
         environment = {
             "PATH": os.defpath,
-            "HOME": str(home / "nobody"),
             "K_SERVICE": f"pagebind-{target}",
             "K_REVISION": f"pagebind-{target}-00001-abc",
             "K_CONFIGURATION": f"pagebind-{target}",

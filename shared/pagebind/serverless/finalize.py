@@ -49,13 +49,13 @@ def _come_back(kept: Kept, task: FinalizeTask, finalized: Finalized) -> None:
 
     Both have the names of this attempt, so that a repetition of it asks for nothing twice.
     """
-    wait = finalized.pending / kept.parts.policy.rate
     if finalized.refetch:
         from pagebind.app.hand_out import refetch_tasks
 
         for again in refetch_tasks(kept.parts.work, task, finalized.refetch):
             kept.dispatch.fetch(replace(again, again=task.attempt + 1))
-        wait = _SOONEST * 2.0 ** min(task.attempt, _MAX_DOUBLINGS)  # a store that spoils pages is not asked for ever
-    delay = min(max(_SOONEST, wait), _LATEST)
+    # Doubled each time: tasks that were lost do not come, and a store that spoils pages is not asked for ever.
+    patience = _SOONEST * 2.0 ** min(task.attempt, _MAX_DOUBLINGS)
+    delay = min(max(patience, finalized.pending / kept.parts.policy.rate), _LATEST)
     kept.dispatch.finalize(task._replace(attempt=task.attempt + 1), delay=delay)
     kept.dispatch.flush()
