@@ -1,7 +1,8 @@
 """What imports cost beyond the libraries that they bring in.
 
-A use case is imported with what it is wired to, for without a server and a store it can do nothing. Its libraries are
-all modules outside the package that this loads, those of Python itself included.
+A use case is imported with what it is wired to, for without a server and a store it can do nothing; a function with
+what its first request loads besides, as it is deployed. Their libraries are all modules outside the package that this
+loads, those of Python itself included.
 """
 
 from __future__ import annotations
@@ -28,6 +29,17 @@ _WIRED = (
 )
 _ALL = "the command's `run`, all of it"
 _STARTED = ("pagebind.cli.main", "pagebind.cli.session")
+_DEPLOYED = (
+    "functions.main",
+    "pagebind.config",
+    "pagebind.wiring",
+    "pagebind.adapters.alist",
+    "pagebind.adapters.stores.gcs",
+    "pagebind.adapters.stores.retrying",
+)
+"""What each function has loaded after its first request; tests/functions/test_imports.py holds it against a list."""
+
+_OURS = frozenset({"pagebind", "functions"})
 _CASES: dict[str, tuple[str, ...]] = {
     "the command": _STARTED,
     _ALL: (*_STARTED, "pagebind.cli.run", *_WIRED, "pagebind.local"),
@@ -35,6 +47,16 @@ _CASES: dict[str, tuple[str, ...]] = {
         f"`{name}` as wired": (*_WIRED, f"pagebind.app.{name}")
         for name in ("poll", "fetch", "finalize", "plan", "status", "verify", "doctor")
     },
+    "the function `poll`": (
+        *_DEPLOYED,
+        "pagebind.serverless.poll",
+        "pagebind.serverless.hand_out",
+        "pagebind.adapters.dispatch.cloud_tasks",
+        "pagebind.app.poll",
+        "pagebind.app.gc",
+    ),
+    "the function `fetch`": (*_DEPLOYED, "pagebind.serverless.fetch", "pagebind.app.fetch"),
+    "the function `finalize`": (*_DEPLOYED, "pagebind.serverless.finalize", "pagebind.app.finalize"),
 }
 
 _FIND = """
@@ -42,8 +64,8 @@ import importlib, json, sys
 before = set(sys.modules)
 for name in sys.argv[1:]:
     importlib.import_module(name)
-loaded = [name for name in sys.modules if name not in before and name.partition(".")[0] != "pagebind"]
-print(json.dumps([name for name in loaded if getattr(sys.modules[name], "__spec__", None)]))
+loaded = [name for name in sys.modules if name not in before and getattr(sys.modules[name], "__spec__", None)]
+print(json.dumps(loaded))
 """
 _TIME = """
 import importlib, json, sys, time
@@ -57,9 +79,10 @@ print(json.dumps([after - before for before, after in zip(steps, steps[1:])]))
 
 
 def imports() -> Iterator[Result]:
-    """The command and each use case."""
+    """The command, each use case and each function."""
     for what, modules in _CASES.items():
-        libraries = json.loads(_python(_FIND, *modules))
+        loaded = json.loads(_python(_FIND, *modules))
+        libraries = [name for name in loaded if name.partition(".")[0] not in _OURS]
         times = [_time(libraries, modules) for _ in range(_ROUNDS)]
         theirs = statistics.median(first for first, _ in times)
         ratio = statistics.median((first + then) / first for first, then in times)

@@ -6,25 +6,22 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.app.world import RecordingDispatch
-from tests.functions.conftest import QUEUES, request
-from tests.support.memory_source import picture
+from tests.functions.conftest import QUEUES
+from tests.functions.over_a_bucket import over_a_bucket
 from tests.support.paths import REPOSITORY
 
 from pagebind.adapters.dispatch import task_body
-from pagebind.config import template
-from pagebind.demo.drives import LocalDrive
-from pagebind.demo.server import DemoServer
-from pagebind.serverless import fetch, finalize, poll
-from pagebind.serverless.instance import Instance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from tests.functions.over_a_bucket import OverABucket
+
+    from pagebind.ports.dispatch import FetchTask, FinalizeTask
 
 
 def named(**packages: str) -> set[str]:
@@ -74,8 +71,8 @@ POLL = named(
 )
 
 LIBRARIES = named(
-    # functions-framework, which is loaded before, leaves two to the first request; of google-cloud-storage come grpc and
-    # OpenTelemetry, where they are installed, and of httpx, whose own command wants them, click, pygments and rich
+    # google-cloud-storage brings grpc and OpenTelemetry, where they are installed, and httpx, for a command of its own,
+    # click, pygments and rich; functions-framework, which is loaded before, leaves the first two to the request
     root=(
         "flask typing_extensions google_crc32c httpx msgspec stamina tenacity click pygments rich grpc grpc_status"
         " opentelemetry requests certifi charset_normalizer cryptography _cffi_backend idna urllib3"
@@ -87,66 +84,27 @@ CONNECTED = {"anyio", "h11", "httpcore"}
 """What httpx loads when it makes the first connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deployed:
-    """Functions over a bucket, and what poll has handed out of one volume of two pages."""
-
-    env: dict[str, str]
-    queue: RecordingDispatch
-
-    def poll(self) -> None:
-        instance = Instance(self.env, self.queue)
-        assert poll.answer(request(), instance).document["problems"] == []
-
-    def stage(self) -> None:
-        instance = Instance(self.env)
-        for task in self.queue.pages:
-            answer = fetch.answer(request(task_body.dump(task, config="")), instance)
-            assert answer.document["outcome"] == "staged"
-
-    def bind(self) -> None:
-        [task] = self.queue.books
-        answer = finalize.answer(request(task_body.dump(task, config="")), Instance(self.env))
-        assert answer.document["outcome"] == "bound"
-
-    def first_request(self, target: str, body: bytes = b"") -> dict[str, Any]:
-        """What `loaded_modules` tells of a new process."""
-        called = subprocess.run(
-            [sys.executable, "-m", "tests.functions.loaded_modules", target],
-            cwd=REPOSITORY,
-            env={**os.environ, **self.env},
-            input=body,
-            capture_output=True,
-            check=False,
-        )
-        assert called.returncode == 0, called.stderr.decode()
-        found: dict[str, Any] = json.loads(called.stdout)
-        return found
-
-
 @pytest.fixture
-def deployed(gcs_bucket: str, tmp_path: Path) -> Iterator[Deployed]:
-    comics = tmp_path / "comics"
-    (comics / "A" / "1").mkdir(parents=True)
-    for number in (1, 2):
-        (comics / "A" / "1" / f"{number}.jpg").write_bytes(picture(str(number)))
-    with DemoServer({"/comics": LocalDrive(folder=comics)}) as server:
-        (tmp_path / "token").write_text(server.token)
-        text = template(f"gs://{gcs_bucket}/work", settings(server.url, tmp_path, gcs_bucket))
-        (tmp_path / "pagebind.toml").write_text(text)
-        env = {"PAGEBIND_CONFIG": str(tmp_path / "pagebind.toml"), "XDG_STATE_HOME": str(tmp_path)}
-        yield Deployed({**env, **QUEUES}, RecordingDispatch(durable=True))
+def functions(gcs_bucket: str, tmp_path: Path) -> Iterator[OverABucket]:
+    """One volume to be bound."""
+    with over_a_bucket(gcs_bucket, tmp_path) as made:
+        made.volume("A/1")
+        yield made
 
 
-def settings(url: str, home: Path, bucket: str) -> Mapping[str, object]:
-    return {
-        "source.url": url,
-        "source.token": f"file:{home}/token",
-        "source.list_per_second": 0,
-        "store.library": f"gs://{bucket}/library",
-        "bind.settle": "0s",
-        "subscription.path": "/comics",
-    }
+def first_request(functions: OverABucket, target: str, task: FetchTask | FinalizeTask | None = None) -> dict[str, Any]:
+    """What `loaded_modules` tells of a new process."""
+    called = subprocess.run(
+        [sys.executable, "-m", "tests.functions.loaded_modules", target],
+        cwd=REPOSITORY,
+        env={**os.environ, **functions.env},
+        input=task_body.dump(task, config="") if task else b"",
+        capture_output=True,
+        check=False,
+    )
+    assert called.returncode == 0, called.stderr.decode()
+    found: dict[str, Any] = json.loads(called.stdout)
+    return found
 
 
 def ours(found: Mapping[str, Any]) -> set[str]:
@@ -169,37 +127,37 @@ def _libraries(modules: Iterable[str]) -> Iterator[str]:
         yield ".".join([first, *rest[:depth]])
 
 
-def test_fetch_loads_what_a_page_needs(deployed: Deployed) -> None:
-    deployed.poll()
-    found = deployed.first_request("fetch", task_body.dump(deployed.queue.pages[0], config=""))
+def test_fetch_loads_what_a_page_needs(functions: OverABucket) -> None:
+    functions.poll()
+    found = first_request(functions, "fetch", functions.queue.pages[0])
     assert (found["status"], found["document"]["outcome"]) == (200, "staged")
     assert ours(found) - EVERY - FETCH == set()
     assert libraries(found) - LIBRARIES - CONNECTED == {"imagesize"}
 
 
-def test_finalize_loads_what_a_book_needs(deployed: Deployed) -> None:
-    deployed.poll()
-    deployed.stage()
-    found = deployed.first_request("finalize", task_body.dump(deployed.queue.books[0], config=""))
+def test_finalize_loads_what_a_book_needs(functions: OverABucket) -> None:
+    functions.poll()
+    functions.stage()
+    found = first_request(functions, "finalize", functions.queue.books[0])
     assert (found["status"], found["document"]["outcome"]) == (200, "bound")
     assert ours(found) - EVERY - FINALIZE == set()
     assert libraries(found) - LIBRARIES == set(), "the server is not asked"
 
 
-def test_a_poll_with_nothing_new_loads_what_looking_needs(deployed: Deployed) -> None:
-    deployed.poll()
-    deployed.stage()
-    deployed.bind()
-    found = deployed.first_request("poll")
+def test_a_poll_with_nothing_new_loads_what_looking_needs(functions: OverABucket) -> None:
+    functions.poll()
+    functions.stage()
+    functions.bind()
+    found = first_request(functions, "poll")
     assert [volume["key"] for volume in found["document"]["up_to_date"]] == ["A/1.cbz"]
     assert ours(found) - EVERY - POLL == set()
     assert libraries(found) - LIBRARIES - CONNECTED == set(), "no queue is asked"
 
 
-def test_a_poll_without_queues_does_the_work_itself_and_loads_no_command(deployed: Deployed) -> None:
+def test_a_poll_without_queues_does_the_work_itself_and_loads_no_command(functions: OverABucket) -> None:
     for name in QUEUES:
-        del deployed.env[name]
-    found = deployed.first_request("poll")
+        del functions.env[name]
+    found = first_request(functions, "poll")
     assert [volume["key"] for volume in found["document"]["bound"]] == ["A/1.cbz"]
     assert {"local", "app.fetch", "app.finalize"} <= ours(found)
     assert not {name for name in ours(found) if name == "serve" or name.startswith(("cli.", "demo."))}
