@@ -5,24 +5,40 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.bench import Result, place, run_child, serving
-from benchmarks.buckets import LIBRARY, WORK, configuration
+from benchmarks.bench import Result, run_child, serving
+from benchmarks.buckets import LIBRARY, buckets, configuration
 from benchmarks.deployed import running
-
-from pagebind.demo.object_stores import GcsServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from benchmarks.bench import Server
+
+    from pagebind.demo.store_calls import Call
 
 _LATENCY = 0.05
 _TASKS, _SECONDS = 1_000, 5.0
 _ROUNDS = 3
 _BUDGET = 10.0
 _VOLUMES, _PAGES = 80, 100
+
+_BOUND = 500
+_LISTINGS = 9
+"""Of seven prefixes in work and of the library, and once more of the records of polls, to remove the old ones."""
+
+_QUEUES = {
+    "PAGEBIND_QUEUE_FETCH": "projects/p/locations/l/queues/fetch",
+    "PAGEBIND_QUEUE_FINALIZE": "projects/p/locations/l/queues/finalize",
+    "PAGEBIND_QUEUE_FETCH_URL": "https://fetch.example",
+    "PAGEBIND_QUEUE_FINALIZE_URL": "https://finalize.example",
+    "PAGEBIND_QUEUE_SERVICE_ACCOUNT": "queue@p.iam.example",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +60,8 @@ class Service:
 
     def environment(self) -> dict[str, str]:
         """For a function that hands out."""
-        return {
-            "CLOUD_TASKS_EMULATOR_HOST": self.host,
-            "PAGEBIND_QUEUE_FETCH": self.fetch,
-            "PAGEBIND_QUEUE_FINALIZE": self.finalize,
-            "PAGEBIND_QUEUE_FETCH_URL": "https://fetch.example",
-            "PAGEBIND_QUEUE_FINALIZE_URL": "https://finalize.example",
-            "PAGEBIND_QUEUE_SERVICE_ACCOUNT": "queue@p.iam.example",
-        }
+        queues = {"PAGEBIND_QUEUE_FETCH": self.fetch, "PAGEBIND_QUEUE_FINALIZE": self.finalize}
+        return {**_QUEUES, **queues, "CLOUD_TASKS_EMULATOR_HOST": self.host}
 
 
 @contextmanager
@@ -91,21 +101,13 @@ def _creation(service: Service) -> Result:
 
 
 def _budget(service: Service) -> Iterator[Result]:
-    with ExitStack() as stack:
-        folder = stack.enter_context(place())
-        server = stack.enter_context(serving(f"{_VOLUMES}x{_PAGES}x500000"))
-        store = stack.enter_context(GcsServer())
-        for name in (WORK, LIBRARY):
-            store.create_bucket(name)
-        values: dict[str, object] = {"source.url": server.url, "source.token": "env:ALIST_TOKEN", "bind.settle": "0s"}
-        config = folder / "pagebind.toml"
-        config.write_text(configuration("gs", {**values, "poll.budget": f"{_BUDGET:.0f}s"}), encoding="utf-8")
-        env = {**store.environment(), **server.env, **service.environment(), "PAGEBIND_CONFIG": str(config)}
-        poll = stack.enter_context(running("poll", folder, env, threads=1))
-        before = service.created()
-        [answer] = poll.deliver([b"{}"])
-        created = service.created() - before
-        cpu = poll.cpu()
+    with serving(f"{_VOLUMES}x{_PAGES}x500000") as server, buckets("gs") as cloud:
+        config = _configure(cloud.folder, server, {"poll.budget": f"{_BUDGET:.0f}s"})
+        env = {**cloud.server.environment(), **server.env, **service.environment(), "PAGEBIND_CONFIG": str(config)}
+        with running("poll", cloud.folder, env, threads=1) as poll:
+            before = service.created()
+            [answer] = poll.deliver([b"{}"])
+            created, cpu = service.created() - before, poll.cpu()
     assert 0 < created < _VOLUMES * _PAGES, created
     yield Result(
         f"poll with a budget of {_BUDGET:.0f} s, {_VOLUMES} volumes of {_PAGES} pages due: its time",
@@ -114,3 +116,40 @@ def _budget(service: Service) -> Iterator[Result]:
         " s",
         f"{created:,} tasks created, {cpu:.1f} s of processor time",
     )
+
+
+def nothing_new() -> Iterator[Result]:
+    """A poll over volumes that are bound already."""
+    with serving(f"{_BOUND}x1x400") as server, buckets("gs") as cloud:
+        config = _configure(cloud.folder, server, {})
+        words = ["-m", "pagebind", "run", "--config", str(config), "--quiet"]
+        run_child(words, {**cloud.server.environment(), **server.env, "XDG_STATE_HOME": str(cloud.folder)})
+        env = {**cloud.proxy.environment(), **server.env, **_QUEUES, "PAGEBIND_CONFIG": str(config)}
+        with running("poll", cloud.folder, env, threads=1) as poll:
+            cloud.proxy.reset()
+            [answer] = poll.deliver([b"{}"])
+    assert len(answer.document["up_to_date"]) == _BOUND
+    about = f"poll as deployed with nothing new, {_BOUND} bound volumes"
+    listed = Counter(_prefix(call) for call in cloud.proxy.calls if call.operation == "objects.list")
+    again = ", ".join(name for name, count in listed.items() if count > 1)
+    others = cloud.proxy.counts()
+    del others["objects.list"]
+    yield Result(
+        f"{about}: listings",
+        listed.total(),
+        _LISTINGS,
+        "",
+        f"of {len(listed)} prefixes of at most 1,000 keys: {', '.join(sorted(listed))}; twice: {again or 'none'}",
+    )
+    yield Result(f"{about}: other operations", sum(others.values()), 2, "", json.dumps(others))
+
+
+def _prefix(call: Call) -> str:
+    return "library" if call.bucket == LIBRARY else call.key
+
+
+def _configure(folder: Path, server: Server, values: dict[str, object]) -> Path:
+    config = folder / "pagebind.toml"
+    where: dict[str, object] = {"source.url": server.url, "source.token": "env:ALIST_TOKEN", "bind.settle": "0s"}
+    config.write_text(configuration("gs", {**where, **values}), encoding="utf-8")
+    return config

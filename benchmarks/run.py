@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from benchmarks import bench, cost_report, imports, memory, object_stores, second_run, speed
+from benchmarks import bench, cost_report, fetch_cpu, hand_out, imports, memory, object_stores, second_run, speed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +22,10 @@ _BENCHMARKS: dict[str, Callable[[], Iterator[bench.Result]]] = {
     "gcs-streaming": object_stores.streaming_on_google,
     "s3": object_stores.finalize_on_s3,
     "fetch": object_stores.fetch,
+    "fetch-cpu": fetch_cpu.fetch_cpu,
+    "fetch-memory": fetch_cpu.fetch_memory,
+    "tasks": hand_out.tasks,
+    "poll": hand_out.nothing_new,
     "cost": cost_report.report,
     "million": memory.plan,
     "gcs-large": object_stores.large_finalize_on_google,
