@@ -164,6 +164,7 @@ class Fetch:
             kept.append(chunk)
         check(body)
         content = b"".join([_header(task, body), *kept])
+        kept.clear()  # while it waits for the store it is in memory once
         facts = facts_of(task, body, self._extend(0, content))
         self._work.put(keys.entry_key(task.volume, task.page), content, condition=ABSENT, metadata=facts.metadata())
 
