@@ -20,44 +20,53 @@ _BOOK = FinalizeTask("one-piece-1", 1, 1)
 
 _text = st.text(st.characters() | st.sampled_from(["\ud83d", "\ude00"]))  # halves of a pair, also side by side
 _path = _text.map("/".__add__)
-_count = st.integers(min_value=0)
-_whole = st.integers(min_value=1)
+_bytes = st.integers(min_value=0, max_value=2**63 - 1)
+_seq = st.integers(min_value=1, max_value=999_999)
+_epoch = st.integers(min_value=1, max_value=9_999)
+_again = st.integers(min_value=0, max_value=1_000_000)
+_sign = st.from_regex(r"[ -~]{0,99}", fullmatch=True)
+_plain = st.text("abc漫画 .-", min_size=1, max_size=50).filter(lambda name: name not in {".", ".."})
+_hash = st.from_regex(r"[0-9a-fA-F]{32,64}", fullmatch=True)
 _volume = st.from_regex(r"[a-z0-9][a-z0-9-]{0,99}", fullmatch=True)
-_held = st.builds(Held, _text, _count, _text, st.none() | _count)
+_held = st.builds(Held, st.lists(_plain, min_size=1).map("/".join), _bytes, _text, st.none() | st.just(2**32 - 1))
+_asker = st.just("") | st.uuids().map(lambda poll: poll.hex)
 _fetch_tasks = st.builds(
     FetchTask,
     volume=_volume,
     page=st.from_regex(r"[0-9a-f]{20}", fullmatch=True),
     path=_path,
     subscription=_path,
-    book_name=_text,
-    size=_count,
-    seq=_whole,
-    epoch=_whole,
-    hashes=st.dictionaries(_text, _text),
-    sign=_text,
+    book_name=_plain,
+    size=_bytes,
+    seq=_seq,
+    epoch=_epoch,
+    hashes=st.dictionaries(st.sampled_from(["sha256", "sha1", "md5"]), _hash),
+    sign=_sign,
     kind=st.sampled_from(["page", "info", "archive"]),
     held=st.none() | _held,
     rename=st.booleans(),
     anew=st.booleans(),
     link=st.just("") | _path,
-    again=_count,
+    again=_again,
+    asker=_asker,
 )
 _finalize_tasks = st.builds(
     FinalizeTask,
     volume=_volume,
-    seq=_whole,
-    epoch=_count,
-    attempt=_count,
+    seq=_seq,
+    epoch=st.just(0) | _epoch,
+    attempt=_again,
     existing=st.sampled_from(["keep", "adopt", "replace"]),
     hash_check=st.sampled_from(["warn", "strict", "off"]),
     without_info=st.booleans(),
-    asker=_text,
+    asker=_asker,
 )
 
 
 @given(_fetch_tasks, _text)
-@example(replace(_PAGE, path="/\ud83d\ude00", book_name="\udcff.jpg"), "")
+@example(replace(_PAGE, path="/\ud83d\ude00"), "")
+@example(replace(_PAGE, kind="archive", book_name="\udcff\\.cbz"), "")
+@example(replace(_PAGE, book_name="漫" * 66 + ".j"), "")
 def test_a_page_comes_out_as_it_went_in(task: FetchTask, config: str) -> None:
     assert task_body.load_fetch(task_body.dump(task, config=config)) == (task, config)
 
@@ -74,6 +83,12 @@ def test_what_has_its_default_is_left_out() -> None:
 def test_names_take_no_more_room_than_on_the_server() -> None:
     task = replace(_PAGE, path="/漫画/海贼王/第一话.jpg")
     assert task.path.encode() in task_body.dump(task, config="")
+
+
+def test_hashes_that_fetch_cannot_compute_stay_at_home() -> None:
+    listed = {"md5": "0A" * 16, "sha1": "unknown", "sha256": "", "quick": "c3xvci9oYXNo"}
+    task, _ = task_body.load_fetch(task_body.dump(replace(_PAGE, hashes=listed), config=""))
+    assert task.hashes == {"md5": "0A" * 16}
 
 
 _CANARY = "canary-sign"
@@ -103,6 +118,44 @@ _CANARY = "canary-sign"
         {"hashes": _CANARY},
         {"held": {"key": "k", "unknown": _CANARY}},
         {"held": {"offset": 1}},
+        {"sign": f"{_CANARY}\n"},
+        {"sign": f"{_CANARY}\x7f"},
+        {"sign": f"{_CANARY}é"},
+        {"sign": f"{_CANARY}\ud800"},
+        {"sign": _CANARY * 100},
+        {"hashes": {_CANARY: "00"}},
+        {"hashes": {"md5": _CANARY}},
+        {"hashes": {"md5": "0" * 65}},
+        {"asker": _CANARY},
+        {"seq": 1_000_000},
+        {"epoch": 10_000},
+        {"again": 1_000_001},
+        {"size": 2**63},
+        {"size": 2**64},
+        {"size": 10**400},
+        {"held": {"key": f"../{_CANARY}"}},
+        {"held": {"key": f"{_CANARY}\ud800"}},
+        {"held": {"key": _CANARY * 100}},
+        {"held": {"key": "k", "version": _CANARY * 100}},
+        {"held": {"key": "k", "offset": 2**63}},
+        {"held": {"key": "k", "crc32": 2**32}},
+        *(
+            {"kind": kind, "book_name": name}
+            for kind in ("page", "info")
+            for name in (
+                "",
+                ".",
+                "..",
+                f"../../{_CANARY}",
+                f"/{_CANARY}",
+                f"{_CANARY}/",
+                f"{_CANARY}\\",
+                f"{_CANARY}\0",
+                f"{_CANARY}\ud800",
+                "a" * 65_535,  # with another suffix, it would be too long
+                "a" * 65_536,
+            )
+        ),
     ],
 )
 def test_what_is_no_task_is_refused_in_one_line_without_its_values(change: dict[str, Any]) -> None:
@@ -115,6 +168,17 @@ def test_what_is_no_task_is_refused_in_one_line_without_its_values(change: dict[
     assert said.isprintable()
     assert len(said) < 300
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seq": 1_000_000}, {"epoch": 10_000}, {"attempt": 1_000_001}, {"asker": _CANARY}, {"asker": "0" * 33}],
+)
+def test_nor_is_one_for_a_book(change: dict[str, Any]) -> None:
+    body = {**json.loads(task_body.dump(_BOOK, config="")), **change}
+    with pytest.raises(UsageError) as caught:
+        task_body.load_finalize(json.dumps(body).encode())
+    assert _CANARY not in caught.value.message
 
 
 @pytest.mark.parametrize(
