@@ -23,6 +23,9 @@ class Printed:
     def __init__(self, config: str) -> None:
         self._config = config
 
+    def open(self) -> None:
+        """It is."""
+
     def fetch(self, task: FetchTask) -> None:
         sys.stdout.buffer.write(task_body.dump(task, config=self._config) + b"\n")
 

@@ -35,9 +35,9 @@ def named(**packages: str) -> set[str]:
 
 EVERY = named(
     root="errors logs wiring",
-    adapters="clock",
+    adapters="clock once",
     adapters_alist=(
-        "api client download envelope http limits links listing login once rates redirects retries"  # see FINALIZE
+        "api client download envelope http limits links listing login rates redirects retries"  # see FINALIZE
     ),
     adapters_dispatch="task_body",
     adapters_secrets="local value",
@@ -47,26 +47,26 @@ EVERY = named(
     app="report",
     config="locate parse place schema settings store_url template values",
     core=(
-        "compose_plan crc32c decisions history image_kind keys layout library_key model planner printable shelf watch"
-        " wording"
+        "compose_plan crc32c decisions history image_kind keys layout library_key model names planner printable shelf watch"
+        " wording zip_layout"
     ),
     ports="dispatch progress secrets source store",
     serverless="answers instance requests",
 )
 FETCH = named(
     app="fetch fetch_archive fetch_body fetch_held",
-    core="archive_kind comicinfo entry image_end zip_layout",
+    core="archive_kind comicinfo entry image_end",
     serverless="fetch tasks",
 )
 FINALIZE = named(  # and the server's client, which it does not use: the parts are made as one
     app="book finalize inventory staging",
-    core="comicinfo entry manifest names receipt rows zip_layout",
+    core="comicinfo entry manifest receipt rows",
     serverless="finalize tasks",
 )
 POLL = named(
     adapters_dispatch="cloud_tasks task_names",
     app="absence agenda assess gc hand_out inventory poll recorder result runs sighting survey walk",
-    core="garbage manifest names naming numbers rows walk_order",
+    core="garbage manifest naming numbers rows walk_order",
     serverless="hand_out poll",
 )
 
