@@ -47,8 +47,8 @@ EVERY = named(
     app="report",
     config="locate parse place schema settings store_url template values",
     core=(
-        "compose_plan crc32c decisions history image_kind keys layout library_key model names planner printable shelf watch"
-        " wording zip_layout"
+        "compose_plan crc32c decisions history image_kind keys layout library_key model names planner printable shelf"
+        " watch wording zip_layout"
     ),
     ports="dispatch progress secrets source store",
     serverless="answers instance requests",
