@@ -49,6 +49,9 @@ class Queue:
     books: list[FinalizeTask] = field(default_factory=list)
     durable: bool = True
 
+    def open(self) -> None:
+        pass
+
     def fetch(self, task: FetchTask) -> None:
         self.pages.append(task)
 

@@ -15,6 +15,7 @@ from tests.support.memory_source import MemorySource
 from tests.support.watched_store import WatchedStore
 
 from pagebind.app import runs
+from pagebind.app.plan import Rates, make_plan
 from pagebind.app.poll import Poll, record_run
 from pagebind.app.status import status
 from pagebind.core import keys
@@ -651,3 +652,14 @@ def test_what_comes_too_late_changes_nothing(world: World, slow: Slow) -> None:
     assert keys.volume_id("/c/A") not in done.poll.survey.sightings or (
         done.states["/c/A"] is State.WAITING and done.assessments[0].verdict.action is Action.NONE
     )
+
+
+def test_a_walk_of_its_own_that_was_cut_short_says_where(world: World) -> None:
+    for name in ("1", "2", "3"):
+        world.source.folder(f"/c/A/{name}", "001.jpg")
+    poll = turn(world, "/c/A", listings=2).poll
+    [told] = poll.told_of_budget()
+    assert (told.code, told.path) == ("listing_failed", "/c/A/2")
+    assert turn(world, "/c/A").poll.told_of_budget() == []
+    plan = make_plan(world.parts().plan(), (), rates=Rates(0, 0), own_rates={}, until=world.clock.monotonic())
+    assert [problem.code for problem in plan.problems] == ["listing_failed"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.app.world import CACHE
+from tests.app.world import CACHE, RecordingDispatch
 from tests.support.memory_source import SIGN
 
 from pagebind.core import keys
 from pagebind.core.planner import Action, State
-from pagebind.errors import AuthRefused
+from pagebind.errors import AuthRefused, PageFailed, QueueUnavailable
 
 if TYPE_CHECKING:
     from tests.app.world import Polled, World
@@ -227,3 +227,47 @@ def test_no_sign_is_stored(world: World) -> None:
     stored = world.files("work")
     assert any(name.startswith(keys.FAILURES) for name in stored)
     assert not any(SIGN.encode() in content for content in stored.values())
+
+
+def durable(world: World) -> World:
+    """With a queue that outlives its process, one page a second, and room for 20 pages at 10 s between polls."""
+    world.policy = world.policy._replace(settle=0.0, durable=True, rate=1.0)
+    return world
+
+
+def test_pages_that_failed_hold_nobody_back(world: World) -> None:
+    durable(world)
+    for number in range(30):
+        world.source.add(f"/c/Dead/1/{number:03}.jpg")
+    tasks = world.poll(interval=10.0).dispatch.pages
+    world.source.folder("/c/Sound/1", "001.jpg")
+    assert world.poll(interval=10.0).dispatch.pages == [], "thirty pages are under way"
+    for task in tasks:
+        world.source.page_faults[task.path] = [PageFailed("the drive is dead")] * 3
+        world.fetch(task)
+    assert [task.path for task in world.poll(interval=10.0).dispatch.pages] == ["/c/Sound/1/001.jpg"]
+
+
+def test_a_book_that_only_waits_to_be_bound_takes_no_place(world: World) -> None:
+    durable(world)
+    world.source.folder("/c/A/1", "001.jpg")
+    for task in world.poll().dispatch.pages:
+        world.fetch(task)
+    for number in range(30):
+        world.source.add(f"/c/B/1/{number:03}.jpg")
+    dispatch = world.poll(interval=10.0).dispatch
+    assert len(dispatch.pages) == 30
+    assert len(dispatch.books) == 2
+
+
+def test_a_queue_that_takes_nothing_costs_one_volume_its_epoch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: RecordingDispatch) -> None:
+        raise QueueUnavailable("no queue")
+
+    durable(world)
+    for name in ("1", "2", "3"):
+        world.source.folder(f"/c/A/{name}", "001.jpg")
+    monkeypatch.setattr(RecordingDispatch, "flush", refuse)
+    with pytest.raises(QueueUnavailable):
+        world.poll()
+    assert len(list(world.work.list("sent/"))) == 1

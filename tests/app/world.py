@@ -52,6 +52,9 @@ class RecordingDispatch:
     def durable(self) -> bool:
         return self._durable
 
+    def open(self) -> None:
+        pass
+
     def fetch(self, task: FetchTask) -> None:
         self.pages.append(task)
 

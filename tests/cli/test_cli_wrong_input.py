@@ -221,6 +221,15 @@ def test_a_wrong_token_is_one_line_and_two_requests(home: Home, command: str) ->
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])
+@pytest.mark.parametrize("name", ["\udcff", "Vol \ud800/*"])
+def test_of_a_name_that_is_no_unicode_the_server_judges(home: Home, command: str, name: str) -> None:
+    answer = home.call(command, f"/comics/{name}")
+    assert (answer.status, answer.out) == (1, "")
+    assert "object not found" in answer.line
+    assert home.server.requests[-1].path == f"/comics/{name}".replace("\udcff", "\ufffd").replace("\ud800", "\ufffd")
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
 def test_a_server_that_is_down(home: Home, command: str) -> None:
     home.server.stop()
     answer = home.call(command)

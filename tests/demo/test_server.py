@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import threading
+import urllib.parse
 from typing import TYPE_CHECKING, Any
 
 import imagesize
@@ -138,6 +139,25 @@ def test_signs_expire_and_die_with_their_key(now: Now) -> None:
 def test_a_malformed_sign(sign: str, message: str, now: Now) -> None:
     with pytest.raises(Refused, match=message):
         Signs("key", now).check("/a", sign)
+
+
+def test_names_that_are_no_unicode(server: DemoServer, client: Client, pages: Path) -> None:
+    """As of Go's servers: listed so that nobody can ask for them, and not found."""
+    try:
+        (pages / "A" / "\udcff.png").write_bytes(PICTURE)
+    except OSError:
+        pytest.skip("the file system has no such names")
+    assert client.names() == sorted([*PAGES, "?.png"])
+    for name in ("\udcff.png", "\ud800.png"):
+        assert client.listing(f"{FOLDER}/{name}")["code"] == 500
+        assert client.post("fs/get", {"path": f"{FOLDER}/{name}"}).json["message"] == "object not found"
+        assert server.requests[-1].path == f"{FOLDER}/\ufffd.png"
+    link = urllib.parse.quote(f"{FOLDER}/\udcff.png", errors="surrogatepass")
+    assert (
+        client.ask("GET", f"/d{link}?sign={server.signs.sign(f'{FOLDER}/' + 3 * chr(0xFFFD) + '.png')}").json["code"]
+        == 500
+    )
+    assert client.ask("GET", f"/d{FIRST}?sign={urllib.parse.quote('x:0')}%FF").json["message"] == "expire invalid"
 
 
 def test_a_new_token_ends_the_old_one_and_all_signs(server: DemoServer, client: Client) -> None:

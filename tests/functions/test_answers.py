@@ -87,6 +87,11 @@ def test_what_people_and_the_scheduler_are_told(error: PagebindError, status: in
     assert to_people(error).status == status
 
 
+@pytest.mark.parametrize(("said", "told"), [(0.0, "1"), (99_999_999.0, "3600"), (float("inf"), "3600")])
+def test_nobody_is_believed_beyond_an_hour(said: float, told: str) -> None:
+    assert to_queue(errors.PageFailed("too many", retry_after=said)).http()[2]["Retry-After"] == told
+
+
 def test_names_that_are_no_valid_unicode_stay_escaped() -> None:
     body, _, headers = done({"path": "a\udc80"}).http()
     assert json.loads(body) == {"schema": 1, "path": "a\udc80"}

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
+from flask import Request
 from tests.functions.conftest import request
+from werkzeug.test import EnvironBuilder
 
 from pagebind.cli.main import pagebind
 from pagebind.demo.accounts import User
-from pagebind.errors import QueueUnavailable
+from pagebind.errors import AccessDenied, ConfigError, QueueUnavailable
 
 if TYPE_CHECKING:
     from tests.functions.conftest import Cloud
@@ -31,6 +33,12 @@ def shape(document: dict[str, Any]) -> dict[str, Any]:
     """Names and types, also those of one bound volume."""
     types = {key: type(value) for key, value in document.items()}
     return {**types, "bound": {key: type(value) for key, value in document["bound"][0].items()}}
+
+
+def cut_off(body: bytes) -> Request:
+    """A request of which nothing came but the head."""
+    whole = EnvironBuilder(method="POST", data=body, content_type="application/json").get_environ()
+    return Request({**whole, "wsgi.input": BytesIO()})
 
 
 def error_of(answer: Answer) -> dict[str, Any]:
@@ -105,6 +113,8 @@ def test_people_may_name_paths_and_a_limit(cloud: Cloud) -> None:
         (request({"path": ["/comics"]}), 400, "`path`"),
         (request({"paths": "/comics"}), 400, "paths"),
         (request({"limit": 0}), 400, "limit"),
+        (request({"paths": ["/comics"] * 1001}), 400, "paths"),
+        (cut_off(b'{"dry_run": true}'), 400, "cannot be read"),
         (request({"dry_run": "yes"}), 400, "dry_run"),
         (request({"paths": ["/elsewhere"]}), 400, "/elsewhere"),
         (request(b'{"paths": ["' + b"x" * 2**20 + b'"]}'), 413, "larger"),
@@ -199,3 +209,31 @@ def test_two_polls_hand_a_page_out_once(cloud: Cloud) -> None:
     cloud.poll()
     cloud.poll()
     assert len(cloud.queue.pages) == 3
+
+
+def test_a_limit_holds_for_a_dry_run_as_well(cloud: Cloud) -> None:
+    for name in ("A/1", "A/2", "B/1"):
+        cloud.folder(name, pages=2)
+    made = cloud.poll({"dry_run": True, "limit": 1}).document
+    assert [volume["action"] for volume in made["volumes"]] == ["fetch", "none", "none"]
+    assert made["requests"] == 2
+
+
+def test_a_queue_that_cannot_be_used_costs_no_epoch(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise ConfigError("no credentials")
+
+    cloud.folder("A/1")
+    monkeypatch.setattr(cloud.queue, "open", refuse)
+    assert cloud.poll().status == 500
+    assert not list(cloud.work.list("sent/"))
+
+
+def test_what_cannot_be_tidied_costs_no_record(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AccessDenied("may not delete")
+
+    cloud.folder("A/1")
+    monkeypatch.setattr("pagebind.app.gc.collect_a_little", refuse)
+    assert cloud.poll().status == 200
+    assert len(list(cloud.work.list("runs/"))) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,9 @@ import pytest
 from tests.functions.conftest import request
 
 from pagebind.adapters.dispatch import task_body
+from pagebind.demo.accounts import User
+from pagebind.errors import ConfigError
+from pagebind.serverless.instance import Instance
 
 if TYPE_CHECKING:
     from tests.functions.conftest import Cloud
@@ -218,3 +223,59 @@ def test_finalize_reads_no_secret(cloud: Cloud, tasks: list[FetchTask], book: Fi
         cloud.deliver(task)
     (cloud.home / "token").unlink()
     assert cloud.deliver(book).document["outcome"] == "bound"
+
+
+def test_a_count_of_retries_that_is_no_number_is_none(cloud: Cloud, tasks: list[FetchTask]) -> None:
+    for said in ("-1", "x", "9" * 5000):
+        headers = {"X_CloudTasks_QueueName": "fetch", "X_CloudTasks_TaskRetryCount": said}
+        assert cloud.call("fetch", request(task_body.dump(tasks[0], config=""), **headers)).status == 200
+
+
+def test_tasks_try_a_refused_login_once(cloud: Cloud) -> None:
+    cloud.server.accounts.add(User("reader", "right"))
+    text = (cloud.home / "pagebind.toml").read_text()
+    login = f'username = "reader"\npassword = "file:{cloud.home}/password"'
+    (cloud.home / "pagebind.toml").write_text(text.replace(f'token = "file:{cloud.home}/token"', login))
+    (cloud.home / "password").write_text("right")
+    cloud.folder("A/1", pages=8)
+    cloud.poll()
+    (cloud.home / "password").write_text("wrong")
+    cloud.server.requests.clear()
+    answers = [cloud.deliver(replace(task, sign="old:0")) for task in cloud.queue.pages]
+    assert {answer.document["problems"][0]["code"] for answer in answers} == {"auth"}
+    assert cloud.server.count(path="/api/auth/login") == 1
+
+
+def test_a_refusal_is_forgotten_after_five_minutes(
+    cloud: Cloud, tasks: list[FetchTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cloud.home / "token").write_text("alist-wrong")
+    assert cloud.deliver(replace(tasks[0], sign="old:0")).document["outcome"] == "failed"
+    (cloud.home / "token").write_text(cloud.server.token)
+    kept = cloud.instances["fetch"].for_task("")
+    assert kept.refused is not None
+    kept.refused -= 300.0
+    assert cloud.deliver(replace(tasks[0], sign="old:0")).document["outcome"] == "staged"
+
+
+def test_a_book_whose_pages_do_not_come_is_poll_s_after_an_hour(
+    cloud: Cloud, tasks: list[FetchTask], book: FinalizeTask
+) -> None:
+    sent = cloud.home / "store" / next(iter(cloud.work.list("sent/"))).key
+    for age, comes_back in ((3000, True), (3700, False)):
+        then = time.time() - age
+        os.utime(sent, (then, then))
+        cloud.queue.books.clear()
+        assert cloud.deliver(book).document["comes_back"] is comes_back
+        assert bool(cloud.queue.books) is comes_back
+
+
+def test_a_configuration_that_could_not_be_read_is_read_again(cloud: Cloud, tasks: list[FetchTask]) -> None:
+    fetch = cloud.instances.setdefault("fetch", Instance(cloud.env, cloud.queue))
+    first = fetch.for_task("")
+    (cloud.home / "pagebind.toml").write_text("[source]\nurl = 3\n")
+    for _ in range(2):
+        with pytest.raises(ConfigError):
+            fetch.for_task("another")
+    cloud.configure('hash = "off"')
+    assert fetch.for_task("another") is not first

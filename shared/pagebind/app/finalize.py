@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pagebind.app.book import Staged
     from pagebind.app.staging import Staging
     from pagebind.core.history import History
-    from pagebind.core.keys import ManifestMark
+    from pagebind.core.keys import ManifestMark, SentMark
     from pagebind.core.manifest import Manifest, Page
     from pagebind.core.reuse import Content as FileContent
     from pagebind.ports.dispatch import FinalizeTask
@@ -64,7 +64,9 @@ class Finalized(NamedTuple):
         pages: in the book.
         refetch: pages whose entries were damaged, or vanished under way: their tasks are to be made again.
         missing: pages that are not staged yet.
-        pending: those of them that have not failed in the newest epoch either: they are on their way.
+        pending: those of them that have not failed in the newest epoch either: they may be on their way.
+        listed: pages of the revision that lacks some.
+        sent: its newest epoch, where pages are pending.
     """
 
     outcome: Outcome
@@ -73,6 +75,8 @@ class Finalized(NamedTuple):
     refetch: tuple[Page, ...] = ()
     missing: int = 0
     pending: int = 0
+    listed: int = 0
+    sent: SentMark | None = None
 
 
 class _EntryVanished(Exception):
@@ -155,8 +159,8 @@ class Finalize:
         missing = _wanted(missing, world.waived, without_info=task.without_info)
         if missing:
             lost = tuple(page for page in missing if page.id in vanished)
-            pending = self._pending(world, chosen, task, missing)
-            return Finalized(Outcome.INCOMPLETE, chosen.key, refetch=lost, missing=len(missing), pending=pending)
+            pending, sent = self._pending(world, chosen, task, missing)
+            return Finalized(Outcome.INCOMPLETE, chosen.key, 0, lost, len(missing), pending, len(chosen.pages), sent)
         if damaged:
             return self._discard(chosen, damaged)
         if not any(one.page.kind != "info" for one in staged):
@@ -164,15 +168,18 @@ class Finalize:
             return Finalized(Outcome.HELD, chosen.key)  # a book needs a page
         return self._bind(world, chosen, staged)
 
-    def _pending(self, world: _World, chosen: Manifest, task: FinalizeTask, missing: Sequence[Page]) -> int:
+    def _pending(
+        self, world: _World, chosen: Manifest, task: FinalizeTask, missing: Sequence[Page]
+    ) -> tuple[int, SentMark | None]:
         """How many of the missing pages this task's epoch may still bring; none, if there is a newer one."""
         mark = world.history.of_seq(chosen.seq)
-        newest = max((sent.epoch for sent in world.history.epochs(mark)), default=0) if mark is not None else 0
-        if task.seq != chosen.seq or task.epoch < newest:
-            return 0
+        epochs = world.history.epochs(mark) if mark is not None else []
+        newest = max(epochs, key=lambda sent: sent.epoch, default=None)
+        if newest is None or task.seq != chosen.seq or task.epoch < newest.epoch:
+            return 0, None
         failures = inventories.take_one(self._work, chosen.volume, (keys.FAILURES,)).failures
-        failed = {one.page for one in failures if (one.seq, one.epoch) == (chosen.seq, newest)}
-        return sum(page.id not in failed for page in missing)
+        failed = {one.page for one in failures if (one.seq, one.epoch) == (newest.seq, newest.epoch)}
+        return sum(page.id not in failed for page in missing), newest
 
     def _set_aside(self, world: _World, task: FinalizeTask) -> Finalized | None:
         """What happens to a volume that is not to be bound now; None: it is."""

@@ -75,28 +75,31 @@ class Round(NamedTuple):
 
 
 class _Allowance:
-    """How much one step may still hand out. With nothing under way (``idle``) the first volume always fits."""
+    """How much one step may still hand out. With nothing under way (``idle``) the first volume always fits.
+
+    A book whose pages are all here has no pages to wait for, and takes no other volume's place as the first.
+    """
 
     def __init__(self, pages: float, volumes: int | None, *, idle: bool) -> None:
         self.pages = pages
         self.volumes = volumes
         self.idle = idle
+        self.sent = False
         self.volumes_used = 0
         self.tasks = 0
 
     def admits(self, pages: int) -> bool:
         if self.volumes is not None and self.volumes_used >= self.volumes:
             return False
-        return pages <= max(0.0, self.pages) or (self.idle and self.volumes_used == 0)
+        return self.idle or pages <= max(0.0, self.pages)
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether something is under way now."""
-        return not self.idle or self.volumes_used > 0
-
-    def take(self, pages: int) -> None:
-        self.pages -= pages
+    def bind(self) -> None:
         self.volumes_used += 1
+
+    def send(self, pages: int) -> None:
+        self.volumes_used += 1
+        self.pages -= pages
+        self.idle, self.sent = False, True
 
 
 class Poll:
@@ -218,6 +221,14 @@ class Poll:
         """Whether everything that is subscribed was looked at, in one walk."""
         return not self._restricted and self.survey.stretch == EVERYTHING
 
+    def told_of_budget(self) -> list[Problem]:
+        """What is to be said where the budget of a walk of its own ended before everything was listed."""
+        end = self.survey.stretch.end
+        if not end:
+            return []
+        what = f"the budget ended before {end}: that, and what comes after it, was not listed"
+        return [Problem("listing_failed", what, "ask for less, or raise [poll] budget", end, retryable=True)]
+
     def assess(self) -> list[Assessment]:
         """Judge every volume that was seen."""
         if self._inventory is None:
@@ -244,7 +255,7 @@ class Poll:
         under_way = self._under_way(assessments)
         allowance = _Allowance(self._ahead - under_way, limit, idle=under_way == 0)
         for assessment in assessments:
-            if allowance.has_begun and until is not None and self._clock.monotonic() >= until:
+            if not allowance.idle and until is not None and self._clock.monotonic() >= until:
                 break
             if assessment.verdict.action is Action.FETCH:
                 self._send(assessment, allowance)
@@ -258,7 +269,7 @@ class Poll:
         if not self._policy.durable:
             return 0
         return sum(
-            (a.missing.files if a.missing else 0) - a.facts.failed
+            _awaited(a)
             for a in assessments
             if a.verdict.state is State.FETCHING and a.verdict.action is Action.NONE and not self._has_stalled(a)
         )
@@ -280,7 +291,7 @@ class Poll:
         task = self._finalize_task(assessment, len(assessment.history.epochs(head)))
         self._dispatch.finalize(task._replace(asker=self._id), delay=0.0)
         if binds:
-            allowance.take(0)
+            allowance.bind()
 
     def _finalize_task(self, assessment: Assessment, epoch: int) -> FinalizeTask:
         sighting, head = assessment.sighting, assessment.history.head
@@ -307,12 +318,14 @@ class Poll:
         mark = SentMark(head.seq, head.revision, len(history.epochs(head)) + 1)
         missing = [page for page in pages if page.id not in history.staged and not is_waived(page, assessment.waived)]
         tasks = self._fetch_tasks(sighting, history, pages, missing, mark)
+        self._dispatch.open()
         self._sent_here.add((sighting.volume, head.seq))
         try:
             self._work.put(keys.sent_key(sighting.volume, mark), b"", condition=ABSENT)
         except ConditionFailed:
             return  # another poll hands it out
-        allowance.take(expected)
+        first = not allowance.sent
+        allowance.send(expected)
         allowance.tasks += 1
         log.info(
             "handed out", extra={"volume": sighting.volume, "seq": head.seq, "epoch": mark.epoch, "pages": len(missing)}
@@ -322,6 +335,8 @@ class Poll:
         for task in tasks:
             self._dispatch.fetch(task)
         self._dispatch.finalize(self._finalize_task(assessment, mark.epoch), delay=len(missing) / self._policy.rate)
+        if first:  # a queue that takes nothing is to cost one volume its epoch, not all
+            self._dispatch.flush()
 
     def _fetch_tasks(
         self,
@@ -369,6 +384,16 @@ class Poll:
         except (ListingFailed, ServerUnreachable) as error:
             self.survey.problems.append(problem_of(error))
             return None
+
+
+def _awaited(assessment: Assessment) -> int:
+    """How many pages of a volume may still come in its newest epoch."""
+    history, head, missing = assessment.history, assessment.history.head, assessment.missing
+    if head is None or missing is None:
+        return 0
+    newest = max((mark.epoch for mark in history.epochs(head)), default=0)
+    failed = {mark.page for mark in history.failures if (mark.seq, mark.epoch) == (head.seq, newest)}
+    return max(0, missing.files - len(failed - history.staged))
 
 
 def _is_anew(history: History, page: Page) -> bool:

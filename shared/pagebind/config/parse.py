@@ -174,13 +174,19 @@ class _Parser:
     def queue(self, queue: QueueSettings) -> QueueSettings:
         """The queues: all that belongs to them, or nothing."""
         needed = ("fetch", "finalize", "fetch_url", "finalize_url")
-        given = [key for key in needed if getattr(queue, key)]
-        if given and len(given) < len(needed):
-            missing = next(key for key in needed if key not in given)
+        given = [key for key in (*needed, "service_account") if getattr(queue, key)]
+        missing = [key for key in needed if key not in given]
+        if given and missing:
             raise self._error(
-                f"{self._name('queue', given[0])} is set, and {missing} is not",
-                "set fetch, finalize, fetch_url and finalize_url, or none of them",
+                f"{self._name('queue', given[0])} is set, and {missing[0]} is not",
+                "set fetch, finalize, fetch_url and finalize_url, or nothing of [queue]",
             )
+        for one, other in (("fetch", "finalize"), ("fetch_url", "finalize_url")):
+            if given and getattr(queue, one) == getattr(queue, other):
+                raise self._error(
+                    f"{self._name('queue', one)} and {other} are the same",
+                    "give each function its own queue and address",
+                )
         return queue
 
     def _refuse_s3_settings(self, store: StoreSettings) -> None:

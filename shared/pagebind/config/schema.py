@@ -216,14 +216,14 @@ SETTINGS: Final = (
     Setting(
         "queue",
         "fetch_url",
-        values.web_url,
+        values.function_url,
         "Address of the function that fetches a page.",
         example="https://fetch-abc.a.run.app",
     ),
     Setting(
         "queue",
         "finalize_url",
-        values.web_url,
+        values.function_url,
         "Address of the function that binds a book.",
         example="https://finalize-abc.a.run.app",
     ),

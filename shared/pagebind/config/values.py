@@ -266,6 +266,11 @@ def region(value: object, place: Place) -> str:
     return value
 
 
+def function_url(value: object, place: Place) -> str:
+    """The address of a function, without a trailing ``/``."""
+    return web_address(value, place, credentials="calls carry the identity of service_account")
+
+
 def queue(value: object, place: Place) -> str:
     """The whole name of a queue of Cloud Tasks."""
     if not isinstance(value, str) or not re.fullmatch(

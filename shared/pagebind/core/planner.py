@@ -332,5 +332,16 @@ def is_due(epochs: list[SentMark], facts: Facts, policy: Policy, now: float) -> 
     last = max(epochs, key=lambda mark: mark.epoch)
     if facts.history.standing.decided > last.created:
         return True
-    wait = max(_RESEND_SECONDS, _RESEND_FACTOR * facts.pages / policy.rate)
-    return now - last.created >= wait * 2.0 ** min(last.epoch - 1, _MAX_DOUBLINGS)
+    return now >= resend_at(last, facts.pages, policy.rate)
+
+
+def resend_at(last: SentMark, pages: int, rate: float) -> float:
+    """When the missing ones of a revision's pages are handed out again after an epoch, in seconds since the epoch.
+
+    Args:
+        last: its newest epoch.
+        pages: of the revision.
+        rate: pages a second.
+    """
+    wait = max(_RESEND_SECONDS, _RESEND_FACTOR * pages / rate)
+    return last.created + wait * 2.0 ** min(last.epoch - 1, _MAX_DOUBLINGS)

@@ -40,10 +40,7 @@ class Api:
         """
         if request.path.startswith(("/d/", "/p/")):
             return None, "file", self._downloads.path(request)
-        try:
-            body = json.loads(request.body or b"null")
-        except ValueError:
-            body = None
+        body = _json(request.body)
         kind = _FOLDER_REQUESTS.get(request.path, "other")
         if kind == "other" or not isinstance(body, dict) or not isinstance(body.get("path"), str):
             return body, kind, request.path
@@ -157,6 +154,18 @@ class Api:
         values["show_hidden"] = True
         values["mkdir_perm"] = "777"
         return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+
+
+def _json(content: bytes) -> Any:
+    """What a body says, None where it is no JSON; halves of surrogate pairs are read as U+FFFD, as Go reads them."""
+    try:
+        body = json.loads(content or b"null")
+    except ValueError:
+        return None
+    if b"\\ud" not in content.lower():
+        return body
+    text = json.dumps(body, ensure_ascii=False).encode("utf-16-le", "surrogatepass")
+    return json.loads(text.decode("utf-16-le", "replace"))
 
 
 def _wrong_type(body: str) -> str:

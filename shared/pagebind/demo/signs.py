@@ -35,7 +35,7 @@ class Signs:
         """The sign of an absolute path, by default with this server's own lifetime."""
         if expire is None:
             expire = 0 if self.lifetime is None else int(self._clock() + self.lifetime)
-        digest = hmac.digest(self._key, f"{path}:{expire}".encode(), "sha256")
+        digest = hmac.digest(self._key, f"{path}:{expire}".encode("utf-8", "surrogatepass"), "sha256")
         return f"{base64.urlsafe_b64encode(digest).decode()}:{expire}"
 
     def check(self, path: str, sign: str) -> None:

@@ -45,6 +45,7 @@ class FetchTask:
         rename: the name in the book may get the suffix of what the file really is.
         anew: what of it is here already is not to be trusted.
         again: for the n-th time within its epoch, as what was staged was damaged.
+        asker: of the finalize that found that.
     """
 
     volume: str
@@ -63,6 +64,7 @@ class FetchTask:
     anew: bool = False
     link: str = ""
     again: int = 0
+    asker: str = ""
 
 
 class FinalizeTask(NamedTuple):
@@ -94,6 +96,14 @@ class Dispatch(Protocol):
     @property
     def durable(self) -> bool:
         """Whether tasks survive the death of this process."""
+        ...
+
+    def open(self) -> None:
+        """Make ready to queue. Called before it is written down that pages are handed out.
+
+        Raises:
+            ConfigError: tasks cannot be queued from here at all.
+        """
         ...
 
     def fetch(self, task: FetchTask) -> None:

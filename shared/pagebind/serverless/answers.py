@@ -26,6 +26,10 @@ _LATER = 300.0
 """Seconds until something is tried again that a person has to mend first."""
 
 
+_LONGEST = 3600.0
+"""Seconds; whoever asks for more is asked again all the same."""
+
+
 class BadRequest(errors.UsageError):
     """The request is wrong in its form; ``status`` says how, ``allow`` what methods there are."""
 
@@ -47,7 +51,7 @@ class Answer(NamedTuple):
         """As the framework takes it."""
         headers = {"Content-Type": "application/json"}
         if self.retry_after is not None:
-            headers["Retry-After"] = str(max(1, round(self.retry_after)))
+            headers["Retry-After"] = str(round(min(max(1.0, self.retry_after), _LONGEST)))
         if self.allow:
             headers["Allow"] = self.allow
         # Names on servers that are no valid Unicode stay escaped.

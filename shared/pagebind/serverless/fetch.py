@@ -22,15 +22,15 @@ def answer(request: Request, instance: Instance) -> Answer:
     return answering(
         request,
         task_body.load_fetch,
-        lambda task, config, delivery: _stage(task, instance.for_task(config), delivery, instance),
+        lambda task, config, delivery: _stage(task, instance.for_task(config), delivery),
     )
 
 
-def _stage(task: FetchTask, kept: Kept, delivery: Delivery, instance: Instance) -> Answer:
+def _stage(task: FetchTask, kept: Kept, delivery: Delivery) -> Answer:
     last = delivery.is_last(kept.parts.settings.queue.max_attempts)
     try:
         fetched = kept.fetch(task, last_attempt=last, repetition=delivery.retries > 0)
     except AuthRefused:
-        instance.forget(kept)
+        kept.refused = kept.refused or kept.parts.clock.monotonic()
         raise
     return done({"outcome": fetched.outcome.value, "volume": task.volume, "page": task.page})

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pagebind.adapters.dispatch import task_body
+from pagebind.core.planner import resend_at
 from pagebind.serverless.answers import Answer, done
 from pagebind.serverless.tasks import answering
 
@@ -29,8 +30,8 @@ def answer(request: Request, instance: Instance) -> Answer:
 
 def _bind(task: FinalizeTask, kept: Kept) -> Answer:
     finalized = kept.finalize(task)
-    comes_back = bool(finalized.refetch or finalized.pending)
-    if comes_back and kept.parts.settings.queue.fetch is not None:
+    comes_back = kept.parts.settings.queue.fetch is not None and _is_worth_coming_back(kept, finalized)
+    if comes_back:
         _come_back(kept, task, finalized)
     return done(
         {
@@ -44,18 +45,29 @@ def _bind(task: FinalizeTask, kept: Kept) -> Answer:
     )
 
 
+def _is_worth_coming_back(kept: Kept, finalized: Finalized) -> bool:
+    """Whether something may still come. When poll would hand out again what is missing, it is poll's to look after."""
+    if finalized.refetch:
+        return True
+    if not finalized.pending or finalized.sent is None:
+        return False
+    parts = kept.parts
+    return parts.clock.now() < resend_at(finalized.sent, finalized.listed, parts.policy.rate)
+
+
 def _come_back(kept: Kept, task: FinalizeTask, finalized: Finalized) -> None:
     """Hand out what was damaged once more, and ask for this task itself again.
 
     Both have the names of this attempt, so that a repetition of it asks for nothing twice.
     """
+    dispatch = kept.dispatch
     if finalized.refetch:
         from pagebind.app.hand_out import refetch_tasks
 
         for again in refetch_tasks(kept.parts.work, task, finalized.refetch):
-            kept.dispatch.fetch(replace(again, again=task.attempt + 1))
+            dispatch.fetch(replace(again, again=task.attempt + 1, asker=task.asker))
     # Doubled each time: tasks that were lost do not come, and a store that spoils pages is not asked for ever.
     patience = _SOONEST * 2.0 ** min(task.attempt, _MAX_DOUBLINGS)
     delay = min(max(patience, finalized.pending / kept.parts.policy.rate), _LATEST)
-    kept.dispatch.finalize(task._replace(attempt=task.attempt + 1), delay=delay)
-    kept.dispatch.flush()
+    dispatch.finalize(task._replace(attempt=task.attempt + 1), delay=delay)
+    dispatch.flush()

@@ -52,7 +52,8 @@ def hand_out(kept: Kept, paths: Sequence[str], limit: int | None) -> RunResult:
             kept.dispatch.flush()
     for assessment in assessments:
         result.file(assessment.report())
-    result.problems = all_problems(result.error, poll.survey.problems, (), assessments)
+    cut_short = poll.told_of_budget() if paths else ()  # else the next poll goes on there
+    result.problems = all_problems(result.error, poll.survey.problems, cut_short, assessments)
     if not isinstance(result.error, StoreError):
         # A poll that failed has handed out only some of what is due: the next one begins where it began.
         _write_down(parts, poll, started, assessments, result, cursor=poll.cursor if result.error is None else found)
@@ -69,11 +70,7 @@ def _write_down(
     *,
     cursor: str | None,
 ) -> None:
-    """Record the poll, and take away a little of what no state needs any more."""
-    if result.error is None:
-        from pagebind.app.gc import collect_after
-
-        collect_after(parts.work, assessments, parts.clock.now(), epochs=parts.policy.give_up_epochs)
+    """Record the poll; then take away a little of what no state needs any more, which may also be left for later."""
     record_run(
         parts.work,
         parts.clock,
@@ -85,3 +82,11 @@ def _write_down(
         cursor=cursor,
         walked=poll.walked,
     )
+    if result.error is not None:
+        return
+    from pagebind.app.gc import collect_after
+
+    try:
+        collect_after(parts.work, assessments, parts.clock.now(), epochs=parts.policy.give_up_epochs)
+    except StoreError as error:
+        log.warning("not tidied", extra={"code": error.code, "reason": error.message})

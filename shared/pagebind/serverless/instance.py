@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from pagebind import wiring
+from pagebind.adapters.once import Once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,33 +19,61 @@ if TYPE_CHECKING:
     from pagebind.wiring import Configuration, Parts
 
 
+_PATIENCE = 300.0
+"""Seconds for which tasks do not try refused credentials again, or a thousand of them would lock the account.
+
+So long, too, is a secret kept that has been rotated.
+"""
+
+_REREAD = 60.0
+"""Seconds after which a task of a configuration that was looked for in vain has it looked for once more."""
+
+
 class Kept:
-    """The parts of one configuration, and what is made of them when it is first needed."""
+    """The parts of one configuration, and what is made of them when it is first needed.
+
+    Attributes:
+        configuration, parts: as they were read and made.
+        refused: when credentials were refused, by the monotonic clock; None: they were not.
+    """
 
     def __init__(self, configuration: Configuration, parts: Parts, queue: Dispatch | None) -> None:
         self.configuration = configuration
         self.parts = parts
+        self.refused: float | None = None
         self._queue = queue
+        self._fetch = Once(self._make_fetch)
+        self._finalize = Once(self._make_finalize)
+        self._dispatch = Once(self._make_dispatch)
 
-    @cached_property
+    @property
     def fetch(self) -> Fetch:
         """The use case."""
+        return self._fetch.get()
+
+    @property
+    def finalize(self) -> Finalize:
+        """The use case."""
+        return self._finalize.get()
+
+    @property
+    def dispatch(self) -> Dispatch:
+        """Where tasks go."""
+        return self._dispatch.get()
+
+    def _make_fetch(self) -> Fetch:
         from pagebind.app.fetch import Fetch
 
         parts = self.parts
         watches = {watch.path: watch for watch in parts.watches}
         return Fetch(parts.source, parts.work, parts.library, watches, downloads=parts.settings.source.concurrency)
 
-    @cached_property
-    def finalize(self) -> Finalize:
-        """The use case."""
+    def _make_finalize(self) -> Finalize:
         from pagebind.app.finalize import Finalize
 
         return Finalize(self.parts.work, self.parts.library, keep_pages=self.parts.policy.keep_pages)
 
-    @cached_property
-    def dispatch(self) -> Dispatch:
-        """Where tasks go."""
+    def _make_dispatch(self) -> Dispatch:
         if self._queue is not None:
             return self._queue
         made = self.parts.cloud_dispatch(self.configuration.digest)
@@ -66,19 +94,21 @@ class Instance:
         self._queue = queue
         self._lock = Lock()
         self._kept: Kept | None = None
-        self._asked_for = ""
+        self._missed, self._missed_at = "", 0.0
 
     def for_poll(self) -> Kept:
         """The parts by the configuration as it is now: a new subscription needs no deploy.
+
+        A source whose credentials were refused is made anew, so that each poll tries them once.
 
         Raises:
             ConfigError, StoreUnavailable: it cannot be read or used.
         """
         with self._lock:
-            configuration = self._read()
-            if self._kept is None or self._kept.configuration != configuration:
-                self._kept = self._make(configuration)
-            return self._kept
+            configuration, kept = self._read(), self._kept
+            if kept is None or kept.configuration != configuration or kept.refused is not None:
+                kept = self._kept = self._make(configuration)
+            return kept
 
     def for_task(self, config: str) -> Kept:
         """The parts, by a configuration that is read once, and again when a task was made by another one.
@@ -91,18 +121,20 @@ class Instance:
         """
         with self._lock:
             kept = self._kept
-            if kept is None or config not in ("", kept.configuration.digest, self._asked_for):
+            if kept is None or self._is_of_another(kept, config):
                 configuration = self._read()
-                self._asked_for = config  # it may have changed once more since: then this task's is gone
                 if kept is None or kept.configuration != configuration:
-                    kept = self._kept = self._make(configuration, check_secrets=False)
+                    kept = self._make(configuration, check_secrets=False)
+                # The task's may be gone again by now: then this one has to do.
+                self._kept, self._missed, self._missed_at = kept, config, kept.parts.clock.monotonic()
+            elif kept.refused is not None and kept.parts.clock.monotonic() - kept.refused >= _PATIENCE:
+                kept = self._kept = self._make(kept.configuration, check_secrets=False)
             return kept
 
-    def forget(self, kept: Kept) -> None:
-        """Make everything anew at the next request: a source whose credentials were refused asks nobody again."""
-        with self._lock:
-            if self._kept is kept:
-                self._kept = None
+    def _is_of_another(self, kept: Kept, config: str) -> bool:
+        if config in ("", kept.configuration.digest):
+            return False
+        return config != self._missed or kept.parts.clock.monotonic() - self._missed_at >= _REREAD
 
     def _read(self) -> Configuration:
         return wiring.read_configuration(None, self._env, Path.cwd())

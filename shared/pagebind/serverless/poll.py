@@ -43,13 +43,13 @@ def _poll(asked: PollRequest, instance: Instance) -> Answer:
             return _plan(asked, kept)
         result = _run(asked, kept)
     except AuthRefused:
-        instance.forget(kept)
+        kept.refused = kept.parts.clock.monotonic()
         raise
     if result.error is None:
         _sum_up(result)
         return done(run_document(result))
     if isinstance(result.error, AuthRefused):
-        instance.forget(kept)
+        kept.refused = kept.parts.clock.monotonic()
     _tell(result.error)
     return to_people(result.error)._replace(document=run_document(result))
 
@@ -61,8 +61,15 @@ def _plan(asked: PollRequest, kept: Kept) -> Answer:
 
     parts = kept.parts
     rates, own_rates = wiring.download_rates(parts.settings)
-    paths = select.paths(asked.paths, parts.watches)
-    return done(plan_document(make_plan(parts.plan(), paths, rates=rates, own_rates=own_rates)))
+    made = make_plan(
+        parts.plan(),
+        select.paths(asked.paths, parts.watches),
+        rates=rates,
+        own_rates=own_rates,
+        limit=asked.limit,
+        until=parts.clock.monotonic() + parts.settings.poll.budget,
+    )
+    return done(plan_document(made))
 
 
 def _run(asked: PollRequest, kept: Kept) -> RunResult:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
+from werkzeug.exceptions import HTTPException
 
 from pagebind.errors import UsageError
 from pagebind.serverless.answers import BadRequest
@@ -17,13 +18,16 @@ if TYPE_CHECKING:
 LARGEST = 2**20
 """Bytes of a body; a task has at most 100 KB, and nobody names so many paths."""
 
+_MOST_PATHS = 1_000
+_MOST_DIGITS = 6
+
 _JSON = "application/json"
 
 
 class PollRequest(msgspec.Struct, forbid_unknown_fields=True):
     """What a poll is asked for: all is left out by the scheduler."""
 
-    paths: tuple[str, ...] = ()
+    paths: Annotated[tuple[str, ...], msgspec.Meta(max_length=_MOST_PATHS)] = ()
     dry_run: bool = False
     limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
@@ -41,10 +45,9 @@ class Delivery(NamedTuple):
 
 def delivery(request: Request) -> Delivery:
     """Whether a queue delivers, and how often it tried before."""
-    retries = request.headers.get("X-CloudTasks-TaskRetryCount", "")
-    return Delivery(
-        "X-CloudTasks-QueueName" in request.headers, int(retries) if retries.isascii() and retries.isdigit() else 0
-    )
+    said = request.headers.get("X-CloudTasks-TaskRetryCount", "")
+    retries = int(said[:_MOST_DIGITS]) if said.isascii() and said.isdigit() else 0
+    return Delivery("X-CloudTasks-QueueName" in request.headers, retries)
 
 
 def body(request: Request, *, required: bool) -> bytes:
@@ -62,7 +65,7 @@ def body(request: Request, *, required: bool) -> bytes:
             HTTPStatus.METHOD_NOT_ALLOWED, f"{request.method} is not what this takes", fix="use POST", allow="POST"
         )
     length = request.content_length or 0
-    content = request.stream.read(LARGEST + 1) if length <= LARGEST else b""
+    content = _read(request) if length <= LARGEST else b""
     if max(length, len(content)) > LARGEST:
         raise BadRequest(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {LARGEST} bytes", fix="ask for less"
@@ -75,6 +78,17 @@ def body(request: Request, *, required: bool) -> bytes:
             f"the body is {request.mimetype or 'of no type'}, not {_JSON}",
             fix=f"send JSON, with the header Content-Type: {_JSON}",
         )
+    return content
+
+
+def _read(request: Request) -> bytes:
+    """As much of the body as may come. Raises: BadRequest: it was cut off, or cut into chunks wrongly."""
+    try:
+        content = request.stream.read(LARGEST + 1)
+    except (OSError, HTTPException) as error:  # of the server, and of the framework
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "the body cannot be read", fix="send it whole") from error
+    if len(content) < (request.content_length or 0):
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "the body ended before its length", fix="send it whole")
     return content
 
 

@@ -84,6 +84,13 @@ def test_a_link_survives_the_unescaping_of_the_server(path: str, twice: bool) ->
     assert url.params["sign"] == "a+b=:0"
 
 
+def test_a_link_may_hold_halves_of_surrogate_pairs() -> None:
+    double = Server().on("/d/", refused(500, "object not found"))
+    with pytest.raises(PageFailed, match="object not found"):
+        fetched(double, Download("/\udcff \ud800.jpg", "s:0", 1))
+    assert double.requests[-1].url.raw_path == b"/d/%ED%B3%BF%20%ED%A0%80.jpg?sign=s:0"
+
+
 def test_the_absolute_path_is_asked_for_once_and_only_for_downloads() -> None:
     double = Server().on("/d/", jpeg()).on("/api/me", ok({"username": "bob", "base_path": "/comics/One Piece"}))
     source = double.source()

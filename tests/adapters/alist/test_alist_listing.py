@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -309,6 +310,16 @@ def test_null_and_odd_fields_do_not_lose_the_others() -> None:
     found = Server().on("/api/fs/list", ok({"content": content, "total": 4, "new": True})).source().list("/x")
     assert {entry.name: entry.size for entry in found} == {"good.jpg": 7, "odd.jpg": 0}
     assert found[1].hash_info == {"sha1": "x"}
+
+
+@pytest.mark.parametrize("path", ["/漫画/\udcff", "/\ud800 1", "/\ud83d\ude00"])
+def test_halves_of_surrogate_pairs_are_asked_for(path: str) -> None:
+    double = Server().on("/api/fs/list", refused(500, "object not found"))
+    with pytest.raises(ListingFailed, match="object not found"):
+        double.source().list(path)
+    [body] = double.requests
+    assert body.content.isascii()
+    assert json.loads(body.content)["path"].encode("utf-16", "surrogatepass") == path.encode("utf-16", "surrogatepass")
 
 
 def test_hashes_are_read() -> None:

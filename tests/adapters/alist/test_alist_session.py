@@ -14,7 +14,7 @@ from tests.adapters.alist.doubles import TOKEN, FakeClock, Server, Vault, ok, pa
 
 from pagebind.adapters.alist import Guest, Login, StaticToken
 from pagebind.adapters.alist.login import Session
-from pagebind.adapters.alist.once import Once
+from pagebind.adapters.once import Once
 from pagebind.errors import AuthRefused, ConfigError, LockedOut, PagebindError, SecretsUnavailable, ServerUnreachable
 from pagebind.ports.secrets import Secret
 

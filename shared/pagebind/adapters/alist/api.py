@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 import msgspec
@@ -118,7 +119,7 @@ class Api:
         headers = [*self._headers, ("Authorization", token)] if token else self._headers.copy()
         content = None
         if body is not None:
-            content = msgspec.json.encode(body)
+            content = json.dumps(body).encode("ascii")  # not by msgspec, which refuses halves of surrogate pairs
             headers.append(("Content-Type", "application/json"))
         try:
             reply = self._connections.exchange(call.method, self._url + call.target, headers, content)

@@ -12,9 +12,9 @@ from pagebind.adapters.alist.http import Connections
 from pagebind.adapters.alist.limits import Limits
 from pagebind.adapters.alist.listing import PER_PAGE, list_folder
 from pagebind.adapters.alist.login import Credentials, Guest
-from pagebind.adapters.alist.once import Once
 from pagebind.adapters.alist.rates import Paces
 from pagebind.adapters.alist.redirects import RedirectPolicy, resolve
+from pagebind.adapters.once import Once
 from pagebind.ports.source import Account, Download, Drive, ServerInfo
 
 if TYPE_CHECKING:

@@ -41,6 +41,6 @@ def twice(absolute_path: str) -> str:
 
 
 def link(server_url: str, absolute_path: str, sign: str) -> str:
-    """The file's link."""
+    """The file's link. Halves of surrogate pairs, which the names of some drives hold, are for the server to judge."""
     query = f"?sign={quote(sign, safe='=:')}" if sign else ""
-    return f"{server_url}/d{quote(absolute_path)}{query}"
+    return f"{server_url}/d{quote(absolute_path, errors='surrogatepass')}{query}"

@@ -119,6 +119,10 @@ class CloudTasksDispatch:
         self._api: CloudTasksApi | None = None
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="pagebind-tasks")
 
+    def open(self) -> None:
+        """See `Dispatch.open`. Raises: ConfigError: the library or credentials are missing."""
+        self._connected()
+
     def fetch(self, task: FetchTask) -> None:
         """See `Dispatch.fetch`.
 

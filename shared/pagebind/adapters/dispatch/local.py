@@ -67,6 +67,9 @@ class LocalDispatch:
         self._stopped = False
         self._threads: list[threading.Thread] = []
 
+    def open(self) -> None:
+        """See `Dispatch.open`: it always is."""
+
     def fetch(self, task: FetchTask) -> None:
         """See `Dispatch.fetch`. Blocks while the queue is full; does nothing once the work is over."""
         with self._changed:

@@ -1,6 +1,6 @@
 """Names of tasks in a queue: a name that was used is not taken again, so that nothing is queued twice.
 
-They are digests, for a queue slows down where names follow each other in order (docs/design.md, the queue).
+They are digests, for a queue slows down where names follow each other in order.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ _LENGTH = 40
 
 
 def fetch_name(task: FetchTask) -> str:
-    """One for each page, epoch, and time that it turned out damaged in it."""
-    return digest(f"fetch\0{task.volume}\0{task.page}\0{task.seq}\0{task.epoch}\0{task.again}", _LENGTH)
+    """One for each page and epoch, and each time that a finalize found it damaged in it."""
+    page = f"{task.volume}\0{task.page}\0{task.seq}\0{task.epoch}"
+    return digest(f"fetch\0{page}\0{task.again}\0{task.asker}", _LENGTH)
 
 
 def finalize_name(task: FinalizeTask) -> str:
