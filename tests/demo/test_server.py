@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 import threading
-import urllib.parse
 from typing import TYPE_CHECKING, Any
 
 import imagesize
@@ -152,12 +151,7 @@ def test_names_that_are_no_unicode(server: DemoServer, client: Client, pages: Pa
         assert client.listing(f"{FOLDER}/{name}")["code"] == 500
         assert client.post("fs/get", {"path": f"{FOLDER}/{name}"}).json["message"] == "object not found"
         assert server.requests[-1].path == f"{FOLDER}/\ufffd.png"
-    link = urllib.parse.quote(f"{FOLDER}/\udcff.png", errors="surrogatepass")
-    assert (
-        client.ask("GET", f"/d{link}?sign={server.signs.sign(f'{FOLDER}/' + 3 * chr(0xFFFD) + '.png')}").json["code"]
-        == 500
-    )
-    assert client.ask("GET", f"/d{FIRST}?sign={urllib.parse.quote('x:0')}%FF").json["message"] == "expire invalid"
+    assert client.ask("GET", f"/d{FOLDER}/%ED%B3%BF.png?sign=x:0").json["message"] == "sign invalid"
 
 
 def test_a_new_token_ends_the_old_one_and_all_signs(server: DemoServer, client: Client) -> None:
