@@ -271,3 +271,10 @@ def test_a_queue_that_takes_nothing_costs_one_volume_its_epoch(world: World, mon
     with pytest.raises(QueueUnavailable):
         world.poll()
     assert len(list(world.work.list("sent/"))) == 1
+
+
+def test_a_book_is_looked_for_after_all_that_was_handed_out_before_it(world: World) -> None:
+    durable(world)
+    for name in ("A", "B"):
+        world.source.folder(f"/c/{name}", *(f"{n}.jpg" for n in range(4)))
+    assert world.poll().dispatch.delays == [5.0, 10.0]

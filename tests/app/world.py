@@ -47,6 +47,7 @@ class RecordingDispatch:
         self._durable = durable
         self.pages: list[FetchTask] = []
         self.books: list[FinalizeTask] = []
+        self.delays: list[float] = []
 
     @property
     def durable(self) -> bool:
@@ -60,6 +61,7 @@ class RecordingDispatch:
 
     def finalize(self, task: FinalizeTask, *, delay: float) -> None:
         self.books.append(task)
+        self.delays.append(delay)
 
     def flush(self) -> None:
         pass

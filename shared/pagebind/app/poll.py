@@ -66,6 +66,13 @@ class Walked(NamedTuple):
     elsewhere: Sequence[str]
 
 
+_SLACK = 1.25
+"""A book is looked for a quarter later than its pages should be through, which come after those handed out before.
+
+A look that comes too early costs as much as six writes.
+"""
+
+
 class Round(NamedTuple):
     """What one step did: everything judged, how many volumes were handed out, and whether anything was queued."""
 
@@ -80,10 +87,11 @@ class _Allowance:
     A book whose pages are all here has no pages to wait for, and takes no other volume's place as the first.
     """
 
-    def __init__(self, pages: float, volumes: int | None, *, idle: bool) -> None:
-        self.pages = pages
+    def __init__(self, pages: float, volumes: int | None, *, under_way: int) -> None:
+        self.pages = pages - under_way
         self.volumes = volumes
-        self.idle = idle
+        self.under_way = under_way
+        self.idle = not under_way
         self.sent = False
         self.volumes_used = 0
         self.tasks = 0
@@ -99,6 +107,7 @@ class _Allowance:
     def send(self, pages: int) -> None:
         self.volumes_used += 1
         self.pages -= pages
+        self.under_way += pages
         self.idle, self.sent = False, True
 
 
@@ -253,7 +262,7 @@ class Poll:
 
     def _hand_out(self, assessments: Sequence[Assessment], limit: int | None, until: float | None) -> _Allowance:
         under_way = self._under_way(assessments)
-        allowance = _Allowance(self._ahead - under_way, limit, idle=under_way == 0)
+        allowance = _Allowance(self._ahead, limit, under_way=under_way)
         for assessment in assessments:
             if not allowance.idle and until is not None and self._clock.monotonic() >= until:
                 break
@@ -334,7 +343,8 @@ class Poll:
         sighting.content = None
         for task in tasks:
             self._dispatch.fetch(task)
-        self._dispatch.finalize(self._finalize_task(assessment, mark.epoch), delay=len(missing) / self._policy.rate)
+        through = _SLACK * allowance.under_way / self._policy.rate
+        self._dispatch.finalize(self._finalize_task(assessment, mark.epoch), delay=through)
         if first:  # a queue that takes nothing is to cost one volume its epoch, not all
             self._dispatch.flush()
 
