@@ -91,6 +91,18 @@ def test_a_link_may_hold_halves_of_surrogate_pairs() -> None:
     assert double.requests[-1].url.raw_path == b"/d/%ED%B3%BF%20%ED%A0%80.jpg?sign=s:0"
 
 
+@pytest.mark.parametrize("ask", [fetched, lambda double, wanted: double.source().redirect_target(wanted)])
+def test_a_link_that_is_too_long_is_the_pages_own_fault(ask: Callable[[Server, Download], object]) -> None:
+    double = Server()
+    path = f"/{'漫' * 8_000}.jpg"
+    with pytest.raises(PageFailed) as caught:
+        ask(double, Download(path, "SIGNCANARY:0", 1, link=path))
+    assert caught.value.message.startswith(f"{path}: its link has 72")
+    assert "shorter names" in caught.value.fix
+    assert "CANARY" not in caught.value.message
+    assert double.requests == []
+
+
 def test_the_absolute_path_is_asked_for_once_and_only_for_downloads() -> None:
     double = Server().on("/d/", jpeg()).on("/api/me", ok({"username": "bob", "base_path": "/comics/One Piece"}))
     source = double.source()
@@ -165,6 +177,24 @@ def test_where_no_redirect_leads(where: str) -> None:
         fetched(double)
     assert double.count("/d/") == len([r for r in double.requests if "/api/" not in str(r.url)]) == 1
     assert "CANARY" not in caught.value.message
+
+
+@pytest.mark.parametrize("where", ["/p/" + "x" * 70_000, "http://cdn.example:port/x", "http://xn--/x"])
+def test_a_redirect_to_what_is_no_url_is_the_pages_own_fault(where: str) -> None:
+    double = Server().on("/d/", redirect(where))
+    with pytest.raises(PageFailed) as caught:
+        fetched(double)
+    assert caught.value.message == "/comics/a.jpg: the server redirects to what is not a URL"
+    assert double.count("/d/") == 1
+
+
+@pytest.mark.parametrize("host", ["cdn..example", f"{'x' * 64}.example"])
+def test_so_is_one_to_a_host_that_cannot_be_looked_up(host: str) -> None:
+    with (
+        cutting(head(302, 0, Location=f"http://{host}/x")) as (_, source, _clock),
+        pytest.raises(PageFailed, match="redirects to what is not a URL"),
+    ):
+        next(iter(source.download(WANTED)))
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "::ffff:169.254.1.1"])

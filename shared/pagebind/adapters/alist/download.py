@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 from pagebind.adapters.alist import envelope
 from pagebind.adapters.alist.api import USER_AGENT
 from pagebind.adapters.alist.envelope import Answer, Endpoint, Refusal, Remedy
-from pagebind.adapters.alist.http import NoAnswer, host_of
+from pagebind.adapters.alist.http import NoAnswer, NotAUrl, host_of
 from pagebind.adapters.alist.retries import retry_after
 from pagebind.errors import PageCut, PageFailed, ServerUnreachable
 
@@ -221,7 +221,7 @@ class _Transfer:
     def _first_answer(self) -> Reply:
         self._pace.downloads.take()
         url = self._shared.link(self._wanted, self._sign)
-        reply = self._shared.connections.exchange("GET", url, [*self._headers(foreign=False), ("Range", "bytes=0-0")])
+        reply = self._asked(url, [*self._headers(foreign=False), ("Range", "bytes=0-0")], redirected=False)
         if reply.status in _REDIRECTS:
             return reply
         if reply.status in {envelope.OK, _PARTIAL, _NOT_IN_RANGE} and not _is_error_in_disguise(reply):
@@ -233,10 +233,10 @@ class _Transfer:
         """The answer at the end of all redirects, and the host that gave it if it is another."""
         home, here = _origin(url), url
         self._pace.downloads.take()
-        for _ in range(_MOST_REDIRECTS + 1):
+        for redirects in range(_MOST_REDIRECTS + 1):
             foreign = _origin(here) != home
             try:
-                reply = self._shared.connections.exchange("GET", here, self._request_headers(foreign=foreign))
+                reply = self._asked(here, self._request_headers(foreign=foreign), redirected=bool(redirects))
             except NoAnswer as failure:
                 if not foreign:
                     raise
@@ -247,6 +247,18 @@ class _Transfer:
                 reply.peek(_LARGEST_ERROR)
                 here = self._next_hop(here, reply.header("Location"))
         raise self._failed(f"more than {_MOST_REDIRECTS} redirects, the last one to {host_of(here)}")
+
+    def _asked(self, url: str, headers: Headers, *, redirected: bool) -> Reply:
+        """Raises: NoAnswer; PageFailed: what is no URL is the fault of this one file's names, or of its drive."""
+        try:
+            return self._shared.connections.exchange("GET", url, headers)
+        except NotAUrl:
+            if redirected:
+                raise self._failed("the server redirects to what is not a URL") from None
+            raise self._failed(
+                f"its link has {len(url)} characters and is not a URL",
+                fix="give the file, or the folders that it is in, shorter names",
+            ) from None
 
     def _next_hop(self, here: str, location: str) -> str:
         try:
@@ -300,8 +312,8 @@ class _Transfer:
             return PageCut(f"{path} cannot be had from byte {have} on: {reason}", path=path)
         return PageCut(f"{path}: {have} of {self._wanted.size} bytes came: {reason}", path=path)
 
-    def _failed(self, reason: str) -> PageFailed:
-        return PageFailed(f"{self._wanted.path}: {reason}", path=self._wanted.path)
+    def _failed(self, reason: str, fix: str = "") -> PageFailed:
+        return PageFailed(f"{self._wanted.path}: {reason}", fix=fix, path=self._wanted.path)
 
     def _unreachable(self, reason: str) -> ServerUnreachable:
         return ServerUnreachable(

@@ -43,6 +43,13 @@ class NoAnswer(Exception):  # named after what happened
         self.connected = connected
 
 
+class NotAUrl(NoAnswer):
+    """Nobody can be asked for that: it is malformed, or longer than the HTTP library takes (65,536 characters)."""
+
+    def __init__(self) -> None:
+        super().__init__("the address is not a URL", connected=False)
+
+
 class Reply:
     """An answer whose body is still to come. Close it."""
 
@@ -127,12 +134,19 @@ class Connections:
         """Ask once, following nothing.
 
         Raises:
-            NoAnswer: no answer came.
+            NoAnswer: no answer came; a `NotAUrl` where that is the URL's fault.
         """
         try:
-            request = httpx.Request(method, url, headers=headers, content=body, extensions=self._extensions)
-            return Reply(self._transport(request.url.scheme, request.url.host).handle_request(request))
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            address = httpx.URL(url)
+            transport = self._transport(address.scheme, address.host)
+        except (httpx.InvalidURL, UnicodeError):
+            raise NotAUrl from None
+        request = httpx.Request(method, address, headers=headers, content=body, extensions=self._extensions)
+        try:
+            return Reply(transport.handle_request(request))
+        except UnicodeError:  # a host whose name no name server can be asked for
+            raise NotAUrl from None
+        except httpx.HTTPError as error:
             raise _no_answer(error) from None
 
     def close(self) -> None:
@@ -182,10 +196,9 @@ def _proxy_for(scheme: str, host: str) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def _no_answer(error: httpx.HTTPError | httpx.InvalidURL) -> NoAnswer:
+def _no_answer(error: httpx.HTTPError) -> NoAnswer:
     connected = not isinstance(
-        error,
-        httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError | httpx.UnsupportedProtocol | httpx.InvalidURL,
+        error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError | httpx.UnsupportedProtocol
     )
     if isinstance(error, httpx.ConnectError):
         # Its text is the operating system's or OpenSSL's, about a host, never about a path.
@@ -204,7 +217,6 @@ _REASONS: Final[Iterable[tuple[type[Exception], str]]] = (
     (httpx.TimeoutException, "it sent nothing for the time allowed"),
     (httpx.ProxyError, "the proxy refused"),
     (httpx.UnsupportedProtocol, "the address is neither http nor https"),
-    (httpx.InvalidURL, "the address is not a URL"),
     (httpx.DecodingError, "the answer could not be unpacked"),
     (httpx.TransportError, "the connection broke off"),
 )
