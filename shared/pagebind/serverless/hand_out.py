@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _TO_WALK = 0.75
-"""This part of the budget may go by while the server is listed; the rest is for handing out and writing down."""
+"""This part of the budget may go by while the server is listed."""
+
+_TO_HAND_OUT = 0.85
+"""When this part has gone by no further volume is handed out: the last one has to be queued, and all written down."""
 
 
 def hand_out(kept: Kept, paths: Sequence[str], limit: int | None) -> RunResult:
@@ -45,7 +48,7 @@ def hand_out(kept: Kept, paths: Sequence[str], limit: int | None) -> RunResult:
         found = None if paths else newest_cursor(parts.work, started)
         config = kept.configuration.digest
         poll.look(paths, cursor=found or "", until=begun + _TO_WALK * budget, config=config)
-        assessments = poll.step(limit, until=begun + budget).assessments
+        assessments = poll.step(limit, until=begun + _TO_HAND_OUT * budget).assessments
     except PagebindError as error:
         result.error = error
         with suppress(PagebindError):  # what was given is still queued; the poll has failed anyway
