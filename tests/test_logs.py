@@ -146,7 +146,7 @@ def test_whatever_a_name_holds_it_is_one_line_of_valid_text(env: dict[str, str],
     [line] = written.getvalue().splitlines()
     line.encode()
     assert "\x1b" not in line
-    if env:
+    if env is CLOUD:
         json.loads(line)["page"].encode()
 
 
@@ -356,12 +356,53 @@ def test_of_a_librarys_words_only_harmless_ones_are_shown(
     )  # fmt: skip
 
 
-def test_gunicorn_which_sets_up_its_own_log_later_writes_our_lines(cloud: Lines) -> None:
+def gunicorn_log(level: str = "error") -> Any:
     glogging = pytest.importorskip("gunicorn.glogging")
-    gunicorn = glogging.Logger(pytest.importorskip("gunicorn.config").Config())
+    config = pytest.importorskip("gunicorn.config").Config()
+    config.set("loglevel", level)
+    return glogging.Logger(config)
+
+
+def test_gunicorn_which_sets_up_its_own_log_later_writes_our_lines(cloud: Lines) -> None:
+    gunicorn = gunicorn_log("info")
     gunicorn.error("Error handling request %s", f"/?sign={SECRET}")
     gunicorn.info("Listening at: %s", "127.0.0.1")
-    assert (cloud.only["message"], cloud.only["logger"]) == ("Error handling request %s", "gunicorn.error")
+    assert (cloud.only["message"], cloud.only["logger"]) == ("Error handling request …", "gunicorn.error")
+
+
+@pytest.mark.parametrize(
+    ("words", "arguments", "shown"),
+    [
+        ("Connection in use: %s", (str(("0.0.0.0", 8080)),), "Connection in use: ('0.0.0.0', 8080)"),
+        ("Worker (pid:%s) was sent %s!", (7, "SIGKILL"), "Worker (pid:7) was sent SIGKILL!"),
+        (f"Invalid request from ip=1.2.3.4: '/{SECRET}&x'", (), "Invalid request from … …"),
+        ("Invalid HTTP Header: %s", (f"me@{SECRET}",), "Invalid HTTP Header: …"),
+        ("Invalid HTTP Header: %s", (SECRET * 6,), "Invalid HTTP Header: …"),
+        ("Exception during worker exit:\n%s", (f"ValueError: {SECRET}",), "Exception during worker exit:"),
+    ],
+)
+def test_lines_of_gunicorn_are_whole_but_for_what_requests_hold(
+    cloud: Lines, words: str, arguments: tuple[object, ...], shown: str
+) -> None:
+    gunicorn_log().error(words, *arguments)
+    assert cloud.only["message"] == shown
+    assert SECRET not in cloud.all
+
+
+def test_at_home_gunicorn_tells_where_it_listens(home: Lines) -> None:
+    gunicorn = gunicorn_log("info")
+    gunicorn.info("Starting gunicorn %s", "27.0.1")
+    gunicorn.info("Listening at: %s (%s)", "http://0.0.0.0:8080", 7)
+    gunicorn.info("Booting worker with pid: %s", 8)
+    [line] = home.text
+    assert line[8:].startswith(" info: Listening at: http://0.0.0.0:8080 (7) (")
+
+
+def test_the_level_that_somebody_set_for_gunicorn_stays() -> None:
+    env = {"GUNICORN_LOG_LEVEL": "error"}
+    with kept_logging():
+        logs.set_up_functions(env)
+    assert env == {"GUNICORN_LOG_LEVEL": "error"}
 
 
 def test_warnings_of_python_are_lines_too(cloud: Lines) -> None:
@@ -562,6 +603,7 @@ class Process:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}"
         self._log = home / "log"
         words = ["--target", "go", "--source", str(home / "main.py"), "--host", "127.0.0.1", "--port", str(self._port)]
         with self._log.open("wb") as log_file:
@@ -649,7 +691,8 @@ def test_on_one_machine(start: Callable[..., Process]) -> None:
     process.ask("page", traceparent=TRACEPARENT)
     process.ask("broken")
 
-    page, broken = process.lines(2)
+    listens, page, broken = process.lines(3)
+    assert listens[8:].startswith(f" info: Listening at: {process.url} (")
     assert page[8:] == " info: page fetched (volume=v, outcome=staged)"
     assert " error: Exception on … [POST] (logger=go, " in broken
     assert SECRET not in broken

@@ -1,7 +1,8 @@
 """Log lines on standard error: readable at home, one JSON object a line for machines.
 
 Pagebind's own events are constant words with fields beside them; the table of all is in docs/design.md, "Log". Of other
-libraries only warnings come through, and of their texts and exceptions only what can hold no address and no secret.
+libraries only warnings come through, and of their texts and exceptions only what can hold no address and no secret; of
+gunicorn, which knows no address but its own, whole lines.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pagebind.core.printable import printable
 from pagebind.errors import PagebindError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, MutableMapping
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,10 @@ _MOST_CAUSES = 4
 
 _MAY_TELL = re.compile(r"\S*[/?=&@]\S*|\S{41,}")
 """Words that may be part of an address, or a secret: Alist's tokens, signs and signatures are longer, or hold ``=``."""
+
+_LISTENS = "Listening at: "
+_MAY_TELL_A_REQUEST = re.compile(r"\S*[?=&@]\S*|\S{81,}")
+"""The same in lines of gunicorn, which tell the addresses at which it listens."""
 
 _TRACEPARENT = re.compile(
     r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-.*)?"
@@ -68,18 +73,24 @@ def set_up(log_format: str, *, verbose: int, quiet: bool) -> None:
     logger.propagate = False
 
 
-def set_up_functions(env: Mapping[str, str]) -> None:
+def set_up_functions(env: MutableMapping[str, str]) -> None:
     """Make every line of a function's process Pagebind's own: JSON in the cloud, where ``K_SERVICE`` is set, else text.
 
-    Pagebind's events come from INFO on, those of all other libraries from WARNING on, whatever levels they set. May be
-    called again.
+    Pagebind's events come from INFO on, those of all other libraries from WARNING on, whatever levels they set; at home
+    it is also told where gunicorn listens. May be called again.
 
     Args:
-        env: the environment; ``GOOGLE_CLOUD_PROJECT`` makes traces the names that Cloud Logging links.
+        env: the environment; ``GOOGLE_CLOUD_PROJECT`` makes traces the names that Cloud Logging links. At home gets
+            ``GUNICORN_LOG_LEVEL``, if it has none: functions-framework would have gunicorn tell errors only.
     """
     handler = _StandardError()
-    handler.setFormatter(JsonLines(env.get("GOOGLE_CLOUD_PROJECT", "")) if env.get("K_SERVICE") else TextLines())
-    handler.addFilter(lambda record: record.levelno >= (logging.INFO if _is_ours(record) else logging.WARNING))
+    if env.get("K_SERVICE"):
+        handler.setFormatter(JsonLines(env.get("GOOGLE_CLOUD_PROJECT", "")))
+        handler.addFilter(_is_worth_keeping)
+    else:
+        env.setdefault("GUNICORN_LOG_LEVEL", "info")
+        handler.setFormatter(TextLines())
+        handler.addFilter(lambda record: _is_worth_keeping(record) or _tells_where_it_listens(record))
     root, ours, gunicorn = (logging.getLogger(name) for name in ("", "pagebind", "gunicorn.error"))
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -153,14 +164,29 @@ def _exception_ignored(args: sys.UnraisableHookArgs) -> None:
     log.warning("an exception was ignored", exc_info=args.exc_value)
 
 
+def _is_worth_keeping(record: logging.LogRecord) -> bool:
+    return record.levelno >= (logging.INFO if _is_ours(record) else logging.WARNING)
+
+
+def _tells_where_it_listens(record: logging.LogRecord) -> bool:
+    return _is_of_gunicorn(record) and str(record.msg).startswith(_LISTENS)
+
+
 def _is_ours(record: logging.LogRecord) -> bool:
     return record.name.partition(".")[0] == "pagebind"
+
+
+def _is_of_gunicorn(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] == "gunicorn"
 
 
 def _message(record: logging.LogRecord) -> str:
     """Our own words; of others those that they wrote down beforehand, without the arguments, which may be anything."""
     if _is_ours(record):
         return record.getMessage()
+    if _is_of_gunicorn(record):
+        # A second line begins a traceback, which ends with the text of an exception.
+        return _MAY_TELL_A_REQUEST.sub("\N{HORIZONTAL ELLIPSIS}", record.getMessage().partition("\n")[0])
     words = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
     return _MAY_TELL.sub("\N{HORIZONTAL ELLIPSIS}", words)
 
