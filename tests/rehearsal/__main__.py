@@ -1,12 +1,7 @@
-"""The whole serverless path on this machine, for real: three functions, two queues, two buckets and a server.
-
-Each act does something to it - a new page, a rotated token, a kill - and demands what must come of it.
-Status 0: all of it came true; 1: something did not.
-"""
+"""The rehearsal as a command: see `tests.rehearsal.usage`."""
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 import tempfile
@@ -18,6 +13,7 @@ from tests.rehearsal import rate
 from tests.rehearsal.acts import ACTS, perform
 from tests.rehearsal.processes import TooLate
 from tests.rehearsal.stage import Stage
+from tests.rehearsal.usage import parsed
 
 from pagebind.errors import PagebindError
 
@@ -29,12 +25,7 @@ _FINDINGS = (AssertionError, TooLate, TimeoutError, PagebindError)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns its status."""
-    parser = argparse.ArgumentParser(
-        prog="tests/rehearse", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--keep", action="store_true", help="keep the folders, with the logs of all functions")
-    parser.add_argument("--seed", type=int, help="of the dice, to see the same shuffling again")
-    chosen = parser.parse_args(arguments)
+    chosen = parsed(arguments)
     home = Path(tempfile.mkdtemp(prefix="pagebind-rehearsal-"))
     begun = time.monotonic()
     try:
