@@ -93,7 +93,14 @@ def test_serve_prints_a_configuration_that_works(tmp_path: Path, monkeypatch: py
         if line.startswith("export "):
             monkeypatch.setenv(*shlex.split(line)[1].split("=", 1))
     config = tmp_path / "copied.toml"
-    config.write_text("".join(line for line in lines if line.startswith("    ")))
+    shown = [line.strip() for line in lines if line.startswith("    ")]
+    assert [line for line in shown if line.startswith("[")] == [
+        "[source]",
+        "[store]",
+        "[bind]",
+        *["[[subscription]]"] * 3,
+    ]
+    config.write_text("\n".join(shown))
     assert call("plan", "--config", config, "--exit-code").status == 0
     assert f"pagebind run --config '{home / 'pagebind.toml'}'" in lines[-1]
     again = call("run", "--config", home / "pagebind.toml")

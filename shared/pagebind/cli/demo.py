@@ -124,9 +124,8 @@ def _serve(session: Session, url: str, text: str, store: Place, home: Path) -> N
         session.say(f"{store.server} keeps the books at {store.url} until then, and forgets them.")
     session.say(f"This configuration for it is in {target}:")
     session.say()
-    for line in text.splitlines():
-        if line and not line.startswith("#"):
-            session.say(f"    {line}")
+    for line in _what_is_set(text):
+        session.say(f"    {line}")
     session.say()
     if store.environment:
         session.say("It needs these variables, of nobody's account:")
@@ -135,3 +134,13 @@ def _serve(session: Session, url: str, text: str, store: Place, home: Path) -> N
         session.say()
     session.say(f"from another terminal: pagebind run --config {shlex.quote(str(target))}")
     threading.Event().wait()
+
+
+def _what_is_set(text: str) -> list[str]:
+    """The lines of a configuration without comments, and without sections that set nothing."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [
+        line
+        for line, following in zip(lines, [*lines[1:], "["], strict=True)
+        if not (line.startswith("[") and following.startswith("["))
+    ]
