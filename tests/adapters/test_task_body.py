@@ -210,7 +210,15 @@ def test_a_body_holds_every_field_of_its_task() -> None:
     assert {*FinalizeTask._fields, "config"} == set(task_body._Finalize.__struct_fields__)
 
 
-@pytest.mark.parametrize("change", [{"volume": "b"}, {"page": "1" * 20}, {"seq": 2}, {"epoch": 2}, {"again": 1}])
+@pytest.mark.parametrize("sign", ["\n", "漫", "x" * 1025])
+def test_a_sign_that_is_none_stays_at_home(sign: str) -> None:
+    task, _ = task_body.load_fetch(task_body.dump(replace(_PAGE, sign=sign), config=""))
+    assert task == _PAGE
+
+
+@pytest.mark.parametrize(
+    "change", [{"volume": "b"}, {"page": "1" * 20}, {"seq": 2}, {"epoch": 2}, {"again": 1}, {"asker": "p"}]
+)
 def test_another_handing_out_has_another_name(change: dict[str, Any]) -> None:
     assert fetch_name(replace(_PAGE, **change)) != fetch_name(_PAGE)
 

@@ -31,7 +31,8 @@ _EpochOrNone = Annotated[int, Meta(ge=0, le=9_999)]
 _Again = Annotated[int, Meta(ge=0, le=1_000_000)]
 _Bytes = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Crc32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-_Sign = Annotated[str, Meta(pattern=r"^[ -~]*\Z", max_length=1024)]
+_SIGN = r"^[ -~]{0,1024}\Z"
+_Sign = Annotated[str, Meta(pattern=_SIGN)]
 _Asker = Annotated[str, Meta(pattern=r"^[0-9a-f]*\Z", max_length=32)]
 _HashKind = Annotated[str, Meta(pattern=rf"^({'|'.join(HASH_KINDS)})\Z")]
 _HASH = r"^[0-9a-fA-F]{1,64}\Z"
@@ -93,13 +94,18 @@ _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 
 def dump(task: FetchTask | FinalizeTask, *, config: str) -> bytes:
-    """The body of a task; what has its default is left out, and so are hashes that fetch cannot compute."""
+    """The body of a task; what has its default is left out.
+
+    So are hashes that fetch cannot compute, and a sign that is none: fetch asks for another.
+    """
     if isinstance(task, FinalizeTask):
         struct: msgspec.Struct = _Finalize(**task._asdict(), config=config)
     else:
         fields = {name: getattr(task, name) for name in FetchTask.__slots__}
         held = _Held(*task.held) if task.held else None
-        struct = _Fetch(**{**fields, "hashes": _computable(task.hashes), "held": held}, config=config)
+        sign = task.sign if re.search(_SIGN, task.sign) else ""
+        fields |= {"hashes": _computable(task.hashes), "held": held, "sign": sign}
+        struct = _Fetch(**fields, config=config)
     text = json.dumps(msgspec.to_builtins(struct), separators=(",", ":"), ensure_ascii=False)
     return text.encode("utf-8", "surrogatepass")
 
