@@ -663,3 +663,21 @@ def test_a_walk_of_its_own_that_was_cut_short_says_where(world: World) -> None:
     assert turn(world, "/c/A").poll.told_of_budget() == []
     plan = make_plan(world.parts().plan(), (), rates=Rates(0, 0), own_rates={}, until=world.clock.monotonic())
     assert [problem.code for problem in plan.problems] == ["listing_failed"]
+
+
+def test_what_a_round_found_gone_claims_no_key_in_the_next_one(world: World) -> None:
+    world.policy = world.policy._replace(durable=True)
+    world.source.folder("/c/x/S/1", "1.jpg", "2.jpg", "3.jpg")
+    for name in ("y/S/0", "z/S/8", "z/S/9"):
+        world.source.folder(f"/c/{name}", "1.jpg", "2.jpg", "3.jpg")
+    round_of(world, listings=2)
+    world.source.remove("/c/x/S/1")
+    world.source.empty_folders.add("/c/x/S")
+    round_of(world, listings=2)
+    assert shown(world)["/c/x/S/1"] is State.GONE
+    world.source.folder("/c/y/S/1", "4.jpg", "5.jpg", "6.jpg")
+    for _ in range(2):
+        seen = [one.states["/c/y/S/1"] for one in round_of(world, listings=2) if "/c/y/S/1" in one.states]
+        assert seen
+        assert State.HELD not in seen
+        world.clock.advance(700.0)

@@ -18,7 +18,7 @@ from pagebind.core.shelf import Shelf, ShelfView, is_bound, may_be_adopted
 from pagebind.errors import KeyMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from pagebind.app.sighting import Sighting
     from pagebind.core.history import History
@@ -95,6 +95,7 @@ class Assessor:
     Args:
         existing: what each subscription, by its path, does with books that Pagebind did not make.
         sent_here: the (volume, seq) that this process handed out.
+        no_longer_there: gives the ids of volumes that are known to be gone, though nobody looks for them now.
     """
 
     def __init__(
@@ -104,12 +105,14 @@ class Assessor:
         policy: Policy,
         existing: Mapping[str, str],
         sent_here: set[tuple[str, int]],
+        no_longer_there: Callable[[], Container[str]] = tuple,
     ) -> None:
         self._work = work
         self._library = library
         self._policy = policy
         self._existing = existing
         self._sent_here = sent_here
+        self._no_longer_there = no_longer_there
 
     def assess(
         self, sightings: Mapping[str, Sighting], inventory: Inventory, now: float, *, restricted: bool = False
@@ -149,9 +152,14 @@ class Assessor:
         sightings: Mapping[str, Sighting],
         inventory: Inventory,
     ) -> None:
-        for volume, history in inventory.volumes.items():
-            head = history.head
-            if volume not in sightings and head is not None and head.key_digest in claims:
+        contested = [
+            (volume, history, head)
+            for volume, history in inventory.volumes.items()
+            if (head := history.head) is not None and head.key_digest in claims and volume not in sightings
+        ]
+        gone = self._no_longer_there() if contested else ()
+        for volume, history, head in contested:
+            if volume not in gone:
                 with suppress(KeyMissing):
                     path = load_manifest(self._work, volume, head).path
                     claims[head.key_digest].append((0 if history.proofs else _NO_CLAIM, path, volume))

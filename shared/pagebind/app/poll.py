@@ -20,7 +20,7 @@ from pagebind.app import inventory as inventories
 from pagebind.app.agenda import Budget
 from pagebind.app.assess import Assessment, Assessor
 from pagebind.app.hand_out import fetch_task
-from pagebind.app.inventory import is_waived, load_manifest
+from pagebind.app.inventory import CLOCK_TOLERANCE, is_waived, load_manifest
 from pagebind.app.report import problem_of, rfc3339
 from pagebind.app.sighting import Sighting, remembered
 from pagebind.app.survey import Survey, Surveyor
@@ -33,7 +33,7 @@ from pagebind.ports.dispatch import Dispatch, FetchTask, FinalizeTask, Held
 from pagebind.ports.store import ABSENT, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from pagebind.app.inventory import Inventory
     from pagebind.core.history import History
@@ -151,7 +151,7 @@ class Poll:
         self._finalized: set[tuple[str, int | None, State]] = set()
         self._watches = {watch.path: watch for watch in watches}
         existing = {watch.path: watch.existing for watch in watches}
-        self._assessor = Assessor(work, library, policy, existing, self._sent_here)
+        self._assessor = Assessor(work, library, policy, existing, self._sent_here, self._no_longer_there)
         self._surveyor = Surveyor(
             source,
             work,
@@ -244,6 +244,12 @@ class Poll:
             self._inventory = inventories.take(self._work, self._library)
         inventory, self._inventory = self._inventory, None
         return self._assessor.assess(self.survey.sightings, inventory, self._clock.now(), restricted=not self.complete)
+
+    def _no_longer_there(self) -> Container[str]:
+        """What the polls before this one found gone. Few volumes are asked about it, so the records are read then."""
+        from pagebind.app import runs
+
+        return runs.no_longer_there(self._work, self._clock.now() + CLOCK_TOLERANCE)
 
     def step(self, limit: int | None = None, until: float | None = None) -> Round:
         """Judge every volume and hand out what is due, at most ``limit`` volumes of it.

@@ -13,12 +13,14 @@ from pagebind.core.walk_order import EVERYTHING, Stretch, left_over
 from pagebind.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pagebind.ports.store import Store
 
 _MOST = 100
 """So many records are read at most."""
+
+_NOT_THERE = (State.GONE, State.MOVED, State.UNSUBSCRIBED)
 
 
 def records(work: Store, latest: float) -> Iterator[Mapping[str, Any]]:
@@ -96,3 +98,26 @@ def whole_round(work: Store, latest: float) -> Iterator[Mapping[str, Any]]:
             gaps = left_over(gaps, walked)
         if not gaps:
             return
+
+
+def told_by(runs: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """What the newest record that looked at a volume says of it, unless that found it bound."""
+    told: dict[str, Mapping[str, Any]] = {}
+    for run in reversed(runs):
+        if not run.get("error"):
+            walk = run.get("walk") or {}
+            elsewhere = {volume: told[volume] for volume in walk.get("elsewhere", ()) if volume in told}
+            told.update(run.get("volumes", {}))
+            for volume in run.get("bound", ()):
+                told.pop(volume, None)
+            told.update(elsewhere)
+    return told
+
+
+def no_longer_there(work: Store, latest: float) -> set[str]:
+    """The volumes of which the newest word is that they are gone, have moved or are of no subscription any more.
+
+    ``latest``: as for `records`.
+    """
+    newest = told_by(list(whole_round(work, latest)))
+    return {volume for volume, told in newest.items() if told["state"] in _NOT_THERE}

@@ -15,7 +15,7 @@ from pagebind.core.planner import Action, Policy, Problem, Seen, State
 from pagebind.errors import KeyMissing, PageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Container, Mapping
 
     from pagebind.ports.clock import Clock
     from pagebind.ports.store import Store
@@ -41,7 +41,7 @@ def status(work: Store, library: Store, policy: Policy, clock: Clock, existing: 
     inventory = inventories.take(work, library)
     runs = list(records.whole_round(work, clock.now() + CLOCK_TOLERANCE))
     last = runs[0] if runs else None
-    told = _told(runs)
+    told = records.told_by(runs)
     sightings: dict[str, Sighting] = {}
     damaged: list[Problem] = []
     for volume, history in inventory.volumes.items():
@@ -57,20 +57,6 @@ def status(work: Store, library: Store, policy: Policy, clock: Clock, existing: 
     failed = _failed_pages(last, {report.path for report in reports})
     reports = [_with_failed_page(report, failed) for report in reports]
     return Status(sorted(reports, key=lambda report: report.path), damaged, last)
-
-
-def _told(runs: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """What the newest record that looked at a volume says of it, unless that found it bound."""
-    told: dict[str, Mapping[str, Any]] = {}
-    for run in reversed(runs):
-        if not run.get("error"):
-            walk = run.get("walk") or {}
-            elsewhere = {volume: told[volume] for volume in walk.get("elsewhere", ()) if volume in told}
-            told.update(run.get("volumes", {}))
-            for volume in run.get("bound", ()):
-                told.pop(volume, None)
-            told.update(elsewhere)
-    return told
 
 
 def _with_last_run(report: VolumeReport, told: Mapping[str, Any] | None) -> VolumeReport:
