@@ -29,8 +29,8 @@ _BUDGET = 10.0
 _VOLUMES, _PAGES = 80, 100
 
 _BOUND = 500
-_LISTINGS = 9
-"""Of seven prefixes in work and of the library, and once more of the records of polls, to remove the old ones."""
+_LISTINGS = 8
+"""Of seven prefixes in work and of the library."""
 
 _QUEUES = {
     "PAGEBIND_QUEUE_FETCH": "projects/p/locations/l/queues/fetch",

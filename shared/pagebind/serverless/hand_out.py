@@ -6,7 +6,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pagebind.app.poll import record_run
+from pagebind.app.poll import Round, record_run
 from pagebind.app.result import RunResult, all_problems
 from pagebind.app.runs import newest_cursor
 from pagebind.errors import PagebindError, StoreError
@@ -14,7 +14,6 @@ from pagebind.errors import PagebindError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pagebind.app.assess import Assessment
     from pagebind.app.poll import Poll
     from pagebind.serverless.instance import Kept
     from pagebind.wiring import Parts
@@ -42,24 +41,24 @@ def hand_out(kept: Kept, paths: Sequence[str], limit: int | None) -> RunResult:
     budget = parts.settings.poll.budget
     result = RunResult()
     found: str | None = None
-    assessments: Sequence[Assessment] = ()
+    done = Round([], 0, queued=False)
     poll = parts.poll(kept.dispatch, write=True)
     try:
         found = None if paths else newest_cursor(parts.work, started)
         config = kept.configuration.digest
         poll.look(paths, cursor=found or "", until=begun + _TO_WALK * budget, config=config)
-        assessments = poll.step(limit, until=begun + _TO_HAND_OUT * budget).assessments
+        done = poll.step(limit, until=begun + _TO_HAND_OUT * budget)
     except PagebindError as error:
         result.error = error
         with suppress(PagebindError):  # what was given is still queued; the poll has failed anyway
             kept.dispatch.flush()
-    for assessment in assessments:
+    for assessment in done.assessments:
         result.file(assessment.report())
     cut_short = poll.told_of_budget() if paths else ()  # else the next poll goes on there
-    result.problems = all_problems(result.error, poll.survey.problems, cut_short, assessments)
+    result.problems = all_problems(result.error, poll.survey.problems, cut_short, done.assessments)
     if not isinstance(result.error, StoreError):
         # A poll that failed has handed out only some of what is due: the next one begins where it began.
-        _write_down(parts, poll, started, assessments, result, cursor=poll.cursor if result.error is None else found)
+        _write_down(parts, poll, started, done, result, cursor=poll.cursor if result.error is None else found)
     result.seconds = round(clock.monotonic() - begun, 3)
     return result
 
@@ -68,28 +67,31 @@ def _write_down(
     parts: Parts,
     poll: Poll,
     started: float,
-    assessments: Sequence[Assessment],
+    done: Round,
     result: RunResult,
     *,
     cursor: str | None,
 ) -> None:
-    """Record the poll; then take away a little of what no state needs any more, which may also be left for later."""
+    """Record the poll; then take away a little of what no state needs any more.
+
+    A poll with nothing new leaves that to one which has something: so it lists every prefix once, and no more.
+    """
     record_run(
         parts.work,
         parts.clock,
         started=started,
-        assessments=assessments,
+        assessments=done.assessments,
         problems=result.problems,
         error=result.error,
         complete=poll.complete,
         cursor=cursor,
         walked=poll.walked,
     )
-    if result.error is not None:
+    if result.error is not None or not done.queued:
         return
     from pagebind.app.gc import collect_after
 
     try:
-        collect_after(parts.work, assessments, parts.clock.now(), epochs=parts.policy.give_up_epochs)
+        collect_after(parts.work, done.assessments, parts.clock.now(), epochs=parts.policy.give_up_epochs)
     except StoreError as error:
         log.warning("not tidied", extra={"code": error.code, "reason": error.message})
