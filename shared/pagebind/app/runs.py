@@ -6,7 +6,6 @@ import json
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pagebind.app.absence import Earlier
 from pagebind.core import keys
 from pagebind.core.planner import State
 from pagebind.core.walk_order import EVERYTHING, Stretch, left_over
@@ -15,6 +14,7 @@ from pagebind.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pagebind.app.absence import Earlier
     from pagebind.ports.store import Store
 
 _MOST = 100
@@ -61,6 +61,9 @@ def earlier(work: Store, latest: float, begin: str, config: str) -> Earlier | No
         begin: where the walk began that ended the round.
         config: digest of the configuration. By another one, other things are looked for.
     """
+    # Here, not above: most who read records are not at the end of a round, and it brings the walk with it.
+    from pagebind.app.absence import Earlier
+
     seen: dict[str, str] = {}
     unlisted: list[str] = []
     gaps = [Stretch("", begin)]
