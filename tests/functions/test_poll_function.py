@@ -16,6 +16,7 @@ from werkzeug.test import EnvironBuilder
 from pagebind.cli.main import pagebind
 from pagebind.demo.accounts import User
 from pagebind.errors import AccessDenied, ConfigError, QueueUnavailable
+from pagebind.serverless import hand_out
 
 if TYPE_CHECKING:
     from tests.functions.conftest import Cloud
@@ -237,3 +238,25 @@ def test_what_cannot_be_tidied_costs_no_record(cloud: Cloud, monkeypatch: pytest
     monkeypatch.setattr("pagebind.app.gc.collect_a_little", refuse)
     assert cloud.poll().status == 200
     assert len(list(cloud.work.list("runs/"))) == 1
+
+
+def cursor_of_the_newest_poll(cloud: Cloud) -> str:
+    newest = next(iter(cloud.work.list("runs/")))
+    return str(json.loads(cloud.work.get(newest.key))["cursor"])
+
+
+def test_a_poll_whose_budget_ends_leaves_its_cursor_and_the_next_one_goes_on(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hand_out, "_TO_WALK", 0.0)
+    for name in ("A/1", "A/2", "B/1"):
+        cloud.folder(name, pages=1)
+    cursors = []
+    for _ in range(20):
+        assert cloud.poll().document["problems"] == []
+        cloud.deliver_all()
+        cursors.append(cursor_of_the_newest_poll(cloud))
+        if not cursors[-1]:
+            break
+    assert cursors == ["/comics/A", "/comics/A/1", "/comics/A/2", "/comics/B", "/comics/B/1", ""]
+    assert sorted(cloud.books()) == ["A/1.cbz", "A/2.cbz", "B/1.cbz"]
