@@ -53,8 +53,13 @@ def _compile(lines: tuple[str, ...]) -> Any:
     return GitIgnoreSpec.from_lines(line.lower() for line in lines)
 
 
-@dataclass(frozen=True, slots=True)
-class SourceSettings:
+def _without_headers(record: Any) -> str:
+    """A record for people: what its headers hold may be a secret."""
+    shown = zip(record._fields, record, strict=True)
+    return f"{type(record).__name__}({', '.join(f'{name}={value!r}' for name, value in shown if name != 'headers')})"
+
+
+class SourceSettings(NamedTuple):
     """The server. Rates are per second, 0 is no limit; bandwidth is bytes per second; time-outs are seconds.
 
     ``token``, ``password`` and ``otp_secret`` are references for `Secrets.get`, ``username`` is plain text. All four
@@ -70,9 +75,12 @@ class SourceSettings:
     downloads_per_second: float
     bandwidth: int
     concurrency: int
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str]
     connect_timeout: float
     read_timeout: float
+
+    def __repr__(self) -> str:
+        return _without_headers(self)
 
 
 class StoreSettings(NamedTuple):
@@ -178,8 +186,7 @@ class BindSettings(NamedTuple):
     keep_pages: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Subscription:
+class Subscription(NamedTuple):
     """One watched path with its settings.
 
     Attributes:
@@ -218,11 +225,14 @@ class Subscription:
     comicinfo: bool
     hash: str
     fix_extensions: bool
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str]
     password: str | None
     list_per_second: float | None
     downloads_per_second: float | None
     bandwidth: int | None
+
+    def __repr__(self) -> str:
+        return _without_headers(self)
 
     def excluded(self, relative_path: str, *, is_dir: bool) -> bool:
         """Whether the user leaves out this file or folder, given relative to ``path`` without a leading ``/``."""
