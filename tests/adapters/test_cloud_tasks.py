@@ -11,7 +11,6 @@ import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -85,11 +84,11 @@ def dispatch(opened: ExitStack, queues: Queues, clock: FakeClock) -> CloudTasksD
 
 
 def _page(number: int, **fields: Any) -> FetchTask:
-    return replace(_PAGE, page=f"{number:020x}", **fields)
+    return _PAGE._replace(page=f"{number:020x}", **fields)
 
 
 def test_a_page_is_a_task_of_its_own(service: CloudTasks, dispatch: CloudTasksDispatch) -> None:
-    page = replace(_PAGE, hashes={"md5": "0" * 32}, held=Held("library/a.cbz", 5, "7", 1))
+    page = _PAGE._replace(hashes={"md5": "0" * 32}, held=Held("library/a.cbz", 5, "7", 1))
     dispatch.fetch(page)
     dispatch.flush()
 
@@ -138,8 +137,8 @@ def test_what_is_queued_already_is_queued(service: CloudTasks, dispatch: CloudTa
         dispatch.fetch(_PAGE)
         dispatch.finalize(_BOOK, delay=0.0)
         dispatch.flush()
-    dispatch.fetch(replace(_PAGE, epoch=2))
-    dispatch.fetch(replace(_PAGE, again=1))
+    dispatch.fetch(_PAGE._replace(epoch=2))
+    dispatch.fetch(_PAGE._replace(again=1))
     dispatch.flush()
     assert sorted(task.queue for task in service.created) == ["fetch", "fetch", "fetch", "finalize"]
 
@@ -301,7 +300,7 @@ class _Holding:
 def test_a_task_too_large_for_a_queue_is_reported_and_stops_no_other(
     service: CloudTasks, dispatch: CloudTasksDispatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    dispatch.fetch(replace(_PAGE, book_name="n" * 100_000))
+    dispatch.fetch(_PAGE._replace(book_name="n" * 100_000))
     dispatch.fetch(_page(1))
     dispatch.flush()
     assert [task_body.load_fetch(task.body)[0] for task in service.created] == [_page(1)]
@@ -320,7 +319,7 @@ def test_the_sign_of_a_file_is_told_to_the_queue_only(
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(logging.getLogger("google"), "propagate", True)
     dispatch.fetch(_PAGE)
-    dispatch.fetch(replace(_page(1), book_name="n" * 100_000))
+    dispatch.fetch(_page(1)._replace(book_name="n" * 100_000))
     dispatch.flush()
     service.fail_next(8, code, f"cannot take {_SIGN}")
     dispatch.fetch(_page(2))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import google_crc32c
@@ -209,7 +208,7 @@ def test_a_failure_is_recorded_at_the_last_attempt_only(world: World, error: Pag
 
     world.fetch(task(), last_attempt=True)
     assert world.names(keys.FAILURES) == [key]
-    world.fetch(replace(task(), epoch=2), last_attempt=True)
+    world.fetch(task()._replace(epoch=2), last_attempt=True)
     assert len(world.names(keys.FAILURES)) == 2
 
 
@@ -281,7 +280,7 @@ def test_a_page_that_is_what_its_name_says_keeps_it(
     body = jpeg("a")
     world.source.add(PATH, body)
 
-    world.fetch(replace(task(len(body)), book_name=name, rename=rename))
+    world.fetch(task(len(body))._replace(book_name=name, rename=rename))
 
     assert (facts(world).kind, facts(world).renamed) == ("", False)
     assert parse_local_header(entry_of(world))[0] == name
@@ -292,7 +291,7 @@ def test_a_page_that_may_be_renamed_is_called_what_it_is(world: World, memory: i
     body = webp("a")
     world.source.add(PATH, body)
 
-    world.fetch(replace(task(len(body)), rename=True))
+    world.fetch(task(len(body))._replace(rename=True))
 
     stored, found = entry_of(world), facts(world)
     header = local_header("0001.webp", found.crc32, len(body))
@@ -346,7 +345,7 @@ def test_hashes_can_be_left_alone(world: World, memory: int, monkeypatch: pytest
 # --- ComicInfo.xml ------------------------------------------------------------------------------------------------
 
 INFO = b'<?xml version="1.0"?>\n<ComicInfo><Series>One</Series></ComicInfo>'
-INFO_TASK = replace(task(), book_name="ComicInfo.xml", kind="info")
+INFO_TASK = task()._replace(book_name="ComicInfo.xml", kind="info")
 
 
 @pytest.mark.parametrize(
@@ -362,7 +361,7 @@ INFO_TASK = replace(task(), book_name="ComicInfo.xml", kind="info")
 def test_a_comicinfo_is_staged_as_it_is(world: World, memory: int, body: bytes) -> None:
     world.source.add(PATH, body)
 
-    assert world.fetch(replace(INFO_TASK, size=len(body))).outcome is Outcome.STAGED
+    assert world.fetch(INFO_TASK._replace(size=len(body))).outcome is Outcome.STAGED
 
     name, _, _, length = parse_local_header(entry_of(world))
     assert (name, entry_of(world)[length:]) == ("ComicInfo.xml", body)
@@ -384,7 +383,7 @@ def test_what_is_no_comicinfo_never_gets_in(world: World, memory: int, body: byt
     world.source.add(PATH, body)
 
     with pytest.raises(PageWrong, match=says):
-        world.fetch(replace(INFO_TASK, size=len(body)), last_attempt=False)
+        world.fetch(INFO_TASK._replace(size=len(body)), last_attempt=False)
 
     assert staging(world) == []
 
@@ -393,6 +392,6 @@ def test_a_comicinfo_that_is_too_large_is_not_asked_for(world: World) -> None:
     world.source.add(PATH, INFO + b" " * 2**20)
 
     with pytest.raises(PageWrong, match="at most 1048576"):
-        world.fetch(replace(INFO_TASK, size=2**20 + 1), last_attempt=False)
+        world.fetch(INFO_TASK._replace(size=2**20 + 1), last_attempt=False)
 
     assert world.source.downloads[PATH] == 0

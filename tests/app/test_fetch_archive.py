@@ -8,7 +8,6 @@ import tracemalloc
 import zipfile
 import zlib
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import google_crc32c
@@ -91,7 +90,7 @@ def test_an_archive_is_staged_as_it_is(world: World, size: int) -> None:
     body = zipped(size=size)
     world.source.add(PATH, body)
 
-    assert world.fetch(replace(TASK, size=size)).outcome is Outcome.STAGED
+    assert world.fetch(TASK._replace(size=size)).outcome is Outcome.STAGED
 
     assert_staged(world, body)
     assert starts(world) == [0]
@@ -238,7 +237,7 @@ def test_what_is_no_archive_never_gets_in(world: World, body: bytes, listed: int
     world.source.add(PATH, body)
 
     with pytest.raises(PageWrong, match=says) as raised:
-        world.fetch(replace(TASK, size=listed), last_attempt=False)
+        world.fetch(TASK._replace(size=listed), last_attempt=False)
 
     assert raised.value.fix
     assert staging(world) == []
@@ -247,10 +246,10 @@ def test_what_is_no_archive_never_gets_in(world: World, body: bytes, listed: int
 @pytest.mark.parametrize("size", [800, 899])
 def test_a_cut_archive_never_gets_in_and_is_asked_for_once(world: World, size: int) -> None:
     world.source.add(PATH, BODY[:size])
-    task = replace(TASK, size=size)
+    task = TASK._replace(size=size)
 
     first = world.fetch(task, last_attempt=False)
-    again = world.fetch(replace(task, epoch=2), last_attempt=False)
+    again = world.fetch(task._replace(epoch=2), last_attempt=False)
 
     assert (first.outcome, again.outcome) == (Outcome.FAILED, Outcome.FAILED)
     assert "has no whole directory at its end" in str(first.error)
@@ -260,9 +259,9 @@ def test_a_cut_archive_never_gets_in_and_is_asked_for_once(world: World, size: i
 
 def test_a_cut_archive_is_asked_for_again_once_that_is_decided(world: World) -> None:
     world.source.add(PATH, BODY[:899])
-    world.fetch(replace(TASK, size=899))
+    world.fetch(TASK._replace(size=899))
 
-    world.fetch(replace(TASK, size=899, anew=True))
+    world.fetch(TASK._replace(size=899, anew=True))
 
     assert world.source.downloads[PATH] == 2
 
@@ -281,7 +280,7 @@ def test_the_next_try_after_a_wrong_body_begins_anew(server: World) -> None:
 def test_a_failure_is_recorded_at_the_last_attempt(world: World) -> None:
     world.source.add(PATH, BODY[:-1])
 
-    fetched = world.fetch(replace(TASK, size=899))
+    fetched = world.fetch(TASK._replace(size=899))
 
     assert fetched.outcome is Outcome.FAILED
     assert len(world.names(keys.FAILURES)) == 1
@@ -293,7 +292,7 @@ def test_a_failure_is_recorded_at_the_last_attempt(world: World) -> None:
 @pytest.mark.parametrize("cut", [None, 450])
 def test_the_right_hash_is_summed_over_all_pieces(server: World, cut: int | None) -> None:
     server.watches = (server.watches[0]._replace(hash_check="strict"),)
-    task = replace(TASK, hashes={"sha1": hashlib.sha1(BODY).hexdigest()})
+    task = TASK._replace(hashes={"sha1": hashlib.sha1(BODY).hexdigest()})
     if cut:
         server.source.cuts[PATH] = [cut]
         with pytest.raises(PageCut):
@@ -306,7 +305,7 @@ def test_the_right_hash_is_summed_over_all_pieces(server: World, cut: int | None
 @pytest.mark.parametrize(("mode", "asked"), [("warn", 2), ("strict", 2), ("off", 1)])
 def test_a_wrong_hash(server: World, mode: str, asked: int, caplog: pytest.LogCaptureFixture) -> None:
     server.watches = (server.watches[0]._replace(hash_check=mode),)
-    task = replace(TASK, hashes={"md5": "0" * 32})
+    task = TASK._replace(hashes={"md5": "0" * 32})
 
     if mode == "strict":
         with pytest.raises(PageWrong, match="listed md5"):
@@ -321,7 +320,7 @@ def test_a_wrong_hash(server: World, mode: str, asked: int, caplog: pytest.LogCa
 
 def test_a_hash_that_was_wrong_only_once_leaves_the_right_bytes(server: World) -> None:
     server.source.next_bodies[PATH] = [zipped(b"another")]
-    server.fetch(replace(TASK, hashes={"md5": hashlib.md5(BODY).hexdigest()}))
+    server.fetch(TASK._replace(hashes={"md5": hashlib.md5(BODY).hexdigest()}))
     assert_staged(server)
 
 
@@ -436,7 +435,7 @@ def test_memory_holds_a_few_pieces_at_most(world: World, monkeypatch: pytest.Mon
     body = zipped(size=24 * 2**20)
     world.source.add(PATH, body)
     world.source.chunk_size = 2**16
-    task = replace(TASK, size=len(body), hashes={"sha256": hashlib.sha256(body).hexdigest()})
+    task = TASK._replace(size=len(body), hashes={"sha256": hashlib.sha256(body).hexdigest()})
     if cut:
         world.source.cuts[PATH] = [cut]
         with pytest.raises(PageCut):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,7 +52,7 @@ def in_book(world: World, body: bytes = BODY) -> Held:
 def in_entry(world: World, body: bytes = BODY) -> Held:
     """The same bytes, staged under another name in the book."""
     world.source.add("/c/A/old.jpg", body)
-    world.fetch(replace(TASK, page="other", path="/c/A/old.jpg", book_name="1.png", size=len(body), hashes={}))
+    world.fetch(TASK._replace(page="other", path="/c/A/old.jpg", book_name="1.png", size=len(body), hashes={}))
     return Held(OTHER_KEY, len(local_header("1.png", 0, len(body))))
 
 
@@ -63,7 +62,7 @@ def staging(world: World) -> list[str]:
 
 @pytest.mark.parametrize("held", [in_book, in_entry])
 def test_a_page_that_is_here_is_copied(server: World, memory: None, held: Callable[[World], Held]) -> None:
-    task = replace(TASK, held=held(server))
+    task = TASK._replace(held=held(server))
     others = staging(server)
 
     assert server.fetch(task).outcome is Outcome.COPIED
@@ -81,12 +80,12 @@ def test_a_page_that_is_here_is_copied(server: World, memory: None, held: Callab
 def test_a_copy_is_the_entry_that_a_download_would_be(server: World, memory: None, held: Callable[..., Held]) -> None:
     body = webp("one")
     server.source.add(PATH, body)
-    task = replace(TASK, size=len(body), rename=True, hashes={})
+    task = TASK._replace(size=len(body), rename=True, hashes={})
     server.fetch(task)
     fetched, downloaded = server.folders.head(KEY), server.folders.get(KEY)
     server.folders.delete(KEY)
 
-    assert server.fetch(replace(task, held=held(server, body))).outcome is Outcome.COPIED
+    assert server.fetch(task._replace(held=held(server, body))).outcome is Outcome.COPIED
 
     copied = server.folders.head(KEY)
     assert server.folders.get(KEY) == downloaded
@@ -98,10 +97,10 @@ def test_a_copy_is_the_entry_that_a_download_would_be(server: World, memory: Non
 def test_an_entry_that_was_renamed_says_itself_where_its_bytes_begin(server: World, memory: None) -> None:
     body = webp("one")
     server.source.add("/c/A/old.jpg", body)
-    former = replace(TASK, page="other", path="/c/A/old.jpg", book_name="1.png", size=len(body), hashes={}, rename=True)
+    former = TASK._replace(page="other", path="/c/A/old.jpg", book_name="1.png", size=len(body), hashes={}, rename=True)
     server.fetch(former)
 
-    task = replace(TASK, size=len(body), held=Held(OTHER_KEY, len(local_header("1.png", 0, len(body)))))
+    task = TASK._replace(size=len(body), held=Held(OTHER_KEY, len(local_header("1.png", 0, len(body)))))
 
     assert server.fetch(task).outcome is Outcome.COPIED
     assert server.folders.get(KEY).endswith(body)
@@ -170,7 +169,7 @@ def entry_without_facts(world: World) -> Held:
     ],
 )
 def test_what_does_not_fit_is_asked_of_the_server(server: World, memory: None, held: Callable[[World], Held]) -> None:
-    task = replace(TASK, held=held(server), hashes={})
+    task = TASK._replace(held=held(server), hashes={})
     others = staging(server)
 
     assert server.fetch(task).outcome is Outcome.STAGED
@@ -182,7 +181,7 @@ def test_what_does_not_fit_is_asked_of_the_server(server: World, memory: None, h
 
 @pytest.mark.parametrize("body", [BODY[:-12] + b"x" * 12, b"no picture at all".ljust(len(BODY), b".")])
 def test_what_would_not_be_taken_now_is_asked_of_the_server(server: World, memory: None, body: bytes) -> None:
-    task = replace(TASK, held=in_book(server, body), hashes={})
+    task = TASK._replace(held=in_book(server, body), hashes={})
 
     assert server.fetch(task).outcome is Outcome.STAGED
     assert server.folders.get(KEY).endswith(BODY)
@@ -194,7 +193,7 @@ def test_a_library_that_cannot_be_read_is_no_error(server: World, memory: None, 
         if operation == reading:
             raise StoreUnavailable("a bad sector")
 
-    task = replace(TASK, held=in_book(server), hashes={})
+    task = TASK._replace(held=in_book(server), hashes={})
     server.library = WatchedStore(server.books, before=unreadable)
 
     assert server.fetch(task).outcome is Outcome.STAGED
@@ -205,7 +204,7 @@ def test_a_work_store_that_cannot_be_written_is_one(server: World, memory: None)
         if operation.startswith("put"):
             raise StoreUnavailable("full")
 
-    task = replace(TASK, held=in_book(server))
+    task = TASK._replace(held=in_book(server))
     server.work = WatchedStore(server.folders, before=full)
 
     with pytest.raises(StoreUnavailable):
@@ -214,15 +213,15 @@ def test_a_work_store_that_cannot_be_written_is_one(server: World, memory: None)
 
 
 def test_a_page_that_was_staged_meanwhile_stays(server: World, memory: None) -> None:
-    server.fetch(replace(TASK, hashes={}))
+    server.fetch(TASK._replace(hashes={}))
 
-    assert server.fetch(replace(TASK, held=in_book(server))).outcome is Outcome.DUPLICATE
+    assert server.fetch(TASK._replace(held=in_book(server))).outcome is Outcome.DUPLICATE
 
 
 @pytest.mark.parametrize("kind", ["info", "archive"])
 def test_whatever_was_bound_can_be_copied(server: World, memory: None, kind: str) -> None:
     body = b"<ComicInfo/>" + b" " * 200
-    task = replace(TASK, book_name="ComicInfo.xml", kind=kind, size=len(body), held=in_book(server, body))
+    task = TASK._replace(book_name="ComicInfo.xml", kind=kind, size=len(body), held=in_book(server, body))
 
     assert server.fetch(task).outcome is Outcome.COPIED
 

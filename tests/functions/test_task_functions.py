@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -117,7 +116,7 @@ def test_a_server_that_is_away_slows_everybody_down_and_no_page_is_to_blame(
 
 def test_a_refused_sign_costs_one_more_question(cloud: Cloud, tasks: list[FetchTask]) -> None:
     cloud.server.requests.clear()
-    assert cloud.deliver(replace(tasks[0], sign="old:0")).document["outcome"] == "staged"
+    assert cloud.deliver(tasks[0]._replace(sign="old:0")).document["outcome"] == "staged"
     assert [one.kind for one in cloud.server.requests] == ["file", "get", "file"]
 
 
@@ -125,7 +124,7 @@ def test_refused_credentials_are_told_once_and_not_again(
     cloud: Cloud, tasks: list[FetchTask], caplog: pytest.LogCaptureFixture
 ) -> None:
     (cloud.home / "token").write_text("alist-wrong")
-    answer = cloud.deliver(replace(tasks[0], sign="old:0"))
+    answer = cloud.deliver(tasks[0]._replace(sign="old:0"))
     assert answer.status == 200, "a repetition would only be refused again"
     assert answer.document["problems"][0]["code"] == "auth"
     assert [record.levelname for record in caplog.records if record.levelno > 30] == ["ERROR"]
@@ -241,7 +240,7 @@ def test_tasks_try_a_refused_login_once(cloud: Cloud) -> None:
     cloud.poll()
     (cloud.home / "password").write_text("wrong")
     cloud.server.requests.clear()
-    answers = [cloud.deliver(replace(task, sign="old:0")) for task in cloud.queue.pages]
+    answers = [cloud.deliver(task._replace(sign="old:0")) for task in cloud.queue.pages]
     assert {answer.document["problems"][0]["code"] for answer in answers} == {"auth"}
     assert cloud.server.count(path="/api/auth/login") == 1
 
@@ -250,12 +249,12 @@ def test_a_refusal_is_forgotten_after_five_minutes(
     cloud: Cloud, tasks: list[FetchTask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (cloud.home / "token").write_text("alist-wrong")
-    assert cloud.deliver(replace(tasks[0], sign="old:0")).document["outcome"] == "failed"
+    assert cloud.deliver(tasks[0]._replace(sign="old:0")).document["outcome"] == "failed"
     (cloud.home / "token").write_text(cloud.server.token)
     kept = cloud.instances["fetch"].for_task("")
     assert kept.refused is not None
     kept.refused -= 300.0
-    assert cloud.deliver(replace(tasks[0], sign="old:0")).document["outcome"] == "staged"
+    assert cloud.deliver(tasks[0]._replace(sign="old:0")).document["outcome"] == "staged"
 
 
 def test_a_book_whose_pages_do_not_come_is_poll_s_after_an_hour(

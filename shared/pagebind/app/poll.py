@@ -13,7 +13,6 @@ import json
 import logging
 import uuid
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app import inventory as inventories
@@ -365,8 +364,7 @@ class Poll:
         held = self._held(sighting.volume, history, missing)
         alone = self._renamable(sighting, pages)
         return [
-            replace(
-                task,
+            task._replace(
                 link="" if page.id in held else self._source.link(task.path),
                 held=held.get(page.id),
                 rename=page.id in alone,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ class Held(NamedTuple):
     crc32: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FetchTask:
+class FetchTask(NamedTuple):
     """All that fetch needs to stage one page; nothing in it opens anything but this one file.
 
     Attributes:
@@ -56,8 +55,8 @@ class FetchTask:
     size: int
     seq: int
     epoch: int
-    hashes: Mapping[str, str] = field(default_factory=dict)
-    sign: str = field(default="", repr=False)
+    hashes: Mapping[str, str] = MappingProxyType({})
+    sign: str = ""
     kind: str = "page"
     held: Held | None = None
     rename: bool = False
@@ -65,6 +64,10 @@ class FetchTask:
     link: str = ""
     again: int = 0
     asker: str = ""
+
+    def __repr__(self) -> str:
+        """Without the sign."""
+        return f"FetchTask({self.volume}/{self.page}, {self.path!r}, seq={self.seq}, epoch={self.epoch})"
 
 
 class FinalizeTask(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pagebind.adapters.dispatch import task_body
@@ -65,7 +64,7 @@ def _come_back(kept: Kept, task: FinalizeTask, finalized: Finalized) -> None:
         from pagebind.app.hand_out import refetch_tasks
 
         for again in refetch_tasks(kept.parts.work, task, finalized.refetch):
-            dispatch.fetch(replace(again, again=task.attempt + 1, asker=task.asker))
+            dispatch.fetch(again._replace(again=task.attempt + 1, asker=task.asker))
     # Doubled each time: tasks that were lost do not come, and a store that spoils pages is not asked for ever.
     patience = _SOONEST * 2.0 ** min(task.attempt, _MAX_DOUBLINGS)
     delay = min(max(patience, finalized.pending / kept.parts.policy.rate), _LATEST)

@@ -101,7 +101,7 @@ def dump(task: FetchTask | FinalizeTask, *, config: str) -> bytes:
     if isinstance(task, FinalizeTask):
         struct: msgspec.Struct = _Finalize(**task._asdict(), config=config)
     else:
-        fields = {name: getattr(task, name) for name in FetchTask.__slots__}
+        fields = task._asdict()
         held = _Held(*task.held) if task.held else None
         sign = task.sign if re.search(_SIGN, task.sign) else ""
         fields |= {"hashes": _computable(task.hashes), "held": held, "sign": sign}
