@@ -153,7 +153,7 @@ class World:
         settings = Settings(
             SourceSettings("http://localhost", None, None, None, None, 0, 0, 0, self.concurrency, {}, 1, 1),
             StoreSettings((self.root / "work").as_uri(), (self.root / "library").as_uri()),
-            PollSettings(900.0, 480.0),
+            PollSettings(900.0, 480.0, 0),
             QueueSettings(None, None, None, None, None, 8),
             BindSettings(self.policy.settle, self.policy.give_up_epochs, self.policy.give_up_after, keep_pages=False),
             (),

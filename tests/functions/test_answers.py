@@ -61,6 +61,12 @@ def test_each_error_has_its_answer_to_the_queue(kind: type[PagebindError]) -> No
     assert json.loads(body)["problems"][0]["message"] == "what"
 
 
+def test_a_book_that_may_not_be_written_holds_no_other_back() -> None:
+    error = errors.AccessDenied("a hold is on this object")
+    assert to_queue(error, of_one_book=True).http()[1:] == (200, {"Content-Type": "application/json"})
+    assert to_queue(errors.StoreUnavailable("away"), of_one_book=True).status == 503
+
+
 def test_a_drive_that_asks_to_be_left_alone_slows_everybody_down() -> None:
     _, status, headers = to_queue(errors.PageFailed("too many", retry_after=42.0)).http()
     assert (status, headers["Retry-After"]) == (429, "42")

@@ -260,3 +260,12 @@ def test_a_poll_whose_budget_ends_leaves_its_cursor_and_the_next_one_goes_on(
             break
     assert cursors == ["/comics/A", "/comics/A/1", "/comics/A/2", "/comics/B", "/comics/B/1", ""]
     assert sorted(cloud.books()) == ["A/1.cbz", "A/2.cbz", "B/1.cbz"]
+
+
+def test_a_poll_lists_no_more_folders_than_it_may(cloud: Cloud) -> None:
+    cloud.env["PAGEBIND_POLL_LISTINGS"] = "2"
+    for name in ("A/1", "A/2", "B/1"):
+        cloud.folder(name, pages=1)
+    cloud.poll()
+    assert cloud.server.count("list") == 2
+    assert cursor_of_the_newest_poll(cloud) == "/comics/A/1"

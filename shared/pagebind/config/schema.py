@@ -200,6 +200,13 @@ SETTINGS: Final = (
         default="8m",
     ),
     Setting(
+        "poll",
+        "listings",
+        values.whole(0, 1_000_000),
+        "How many folders such a poll lists at most; 0: no limit but its budget.",
+        default=0,
+    ),
+    Setting(
         "queue",
         "fetch",
         values.queue,

@@ -153,10 +153,15 @@ def parts_of(url: str) -> tuple[str, ...]:
 
 
 class PollSettings(NamedTuple):
-    """``interval``: seconds between two polls. ``budget``: seconds that a poll which hands out to a queue may take."""
+    """When the server is looked at, and how much of it in one poll that hands out to a queue.
+
+    ``interval``: seconds between two polls. ``budget``: seconds that one may take. ``listings``: folders that it may
+    list; 0: no limit.
+    """
 
     interval: float
     budget: float
+    listings: int
 
 
 class QueueSettings(NamedTuple):

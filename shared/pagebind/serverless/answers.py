@@ -25,7 +25,6 @@ _SOON = 30.0
 _LATER = 300.0
 """Seconds until something is tried again that a person has to mend first."""
 
-
 _LONGEST = 3600.0
 """Seconds; whoever asks for more is asked again all the same."""
 
@@ -63,8 +62,13 @@ def done(document: dict[str, Any]) -> Answer:
     return Answer(HTTPStatus.OK, document)
 
 
-def to_queue(error: PagebindError) -> Answer:
-    """What the queue is told of a task that failed by ``error``."""
+def to_queue(error: PagebindError, *, of_one_book: bool = False) -> Answer:
+    """What the queue is told of a task that failed by ``error``.
+
+    ``of_one_book``: a right that is missing may be missing for this book alone, and poll asks for it again.
+    """
+    if of_one_book and isinstance(error, errors.AccessDenied):
+        return done({"outcome": "failed", **_problem(error)})
     status, wait = _for_queue(error)
     return Answer(status, {"outcome": "failed", **_problem(error)}, wait)
 

@@ -45,8 +45,13 @@ def hand_out(kept: Kept, paths: Sequence[str], limit: int | None) -> RunResult:
     poll = parts.poll(kept.dispatch, write=True)
     try:
         found = None if paths else newest_cursor(parts.work, started)
-        config = kept.configuration.digest
-        poll.look(paths, cursor=found or "", until=begun + _TO_WALK * budget, config=config)
+        poll.look(
+            paths,
+            cursor=found or "",
+            until=begun + _TO_WALK * budget,
+            listings=parts.settings.poll.listings or None,
+            config=kept.configuration.digest,
+        )
         done = poll.step(limit, until=begun + _TO_HAND_OUT * budget)
     except PagebindError as error:
         result.error = error

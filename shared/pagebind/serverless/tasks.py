@@ -45,7 +45,7 @@ def answering(
         except PagebindError as error:
             if isinstance(error, UsageError) and not delivery.by_queue:
                 return to_people(error)
-            answer = to_queue(error)
+            answer = to_queue(error, of_one_book=isinstance(task, FinalizeTask))
             _tell(error, answer, delivery, task)
             return answer
 
