@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pagebind.config import load
+from pagebind.config import parse, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -94,7 +94,7 @@ def on_s3(store: StoreSettings, prefix: str) -> float:
 
 
 def main(config: str, volume: str) -> None:
-    store = load(Path(config), os.environ).store
+    store = parse(read(Path(config)), os.environ, config).store
     stream = on_google if store.kind == "gs" else on_s3
     sys.stdout.write(json.dumps({"seconds": stream(store, f"staging/{volume}/")}))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pagebind import wiring
 from pagebind.adapters.stores.folder import FolderStore
-from pagebind.config import load
+from pagebind.config import parse, read
 from pagebind.local import Runner, RunRequest
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class CountingStore(FolderStore):
 
 
 def main(config: str) -> None:
-    settings = wiring.with_settle(load(Path(config), os.environ), 0.0)
+    settings = wiring.with_settle(parse(read(Path(config)), os.environ, config), 0.0)
     work = CountingStore(settings.store.work_folder)
     library = CountingStore(settings.store.library_folder, work=work)
     parts = wiring.build(settings, os.environ)._replace(work=work, library=library)

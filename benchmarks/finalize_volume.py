@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pagebind import wiring
 from pagebind.app.finalize import Finalize, Outcome
-from pagebind.config import load
+from pagebind.config import parse, read
 from pagebind.ports.dispatch import FinalizeTask
 
 
@@ -26,7 +26,7 @@ def peak() -> int:
 
 
 def main(config: str, volume: str) -> None:
-    work, library = wiring.stores(load(Path(config), os.environ))
+    work, library = wiring.stores(parse(read(Path(config)), os.environ, config))
     begun = time.perf_counter()
     done = Finalize(work, library, keep_pages=False)(FinalizeTask(volume, 1, 1))
     seconds = time.perf_counter() - begun

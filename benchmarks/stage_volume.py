@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import google_crc32c
 
 from pagebind import wiring
-from pagebind.config import load
+from pagebind.config import parse, read
 from pagebind.core import keys, manifest
 from pagebind.core.entry import EntryFacts
 from pagebind.core.keys import ManifestMark, SentMark
@@ -30,7 +30,7 @@ _THREADS = 12
 
 
 def main(config: str, name: str, pages: str, size: str) -> None:
-    work, _ = wiring.stores(load(Path(config), os.environ))
+    work, _ = wiring.stores(parse(read(Path(config)), os.environ, config))
     items = [Item(f"{number:05}.jpg", int(size), modified="2026-01-01T00:00:00Z") for number in range(int(pages))]
     recorded = _manifest(f"/comics/Series/{name}", manifest.pages_of(items))
     filler = os.urandom(int(size))

@@ -34,7 +34,7 @@ from pagebind import logs
 from pagebind.adapters.clock import SystemClock
 from pagebind.adapters.dispatch.local import LocalDispatch
 from pagebind.adapters.stores.retrying import again
-from pagebind.adapters.stores.workers import Workers
+from pagebind.adapters.workers import Workers
 from pagebind.demo.server import DemoServer
 from pagebind.errors import ListingFailed, StoreUnavailable
 from pagebind.ports.dispatch import FetchTask
@@ -565,7 +565,7 @@ import threading
 import functions_framework
 import httpx
 from pagebind import logs
-from pagebind.adapters.stores.workers import Workers
+from pagebind.adapters.workers import Workers
 
 logs.set_up_functions(os.environ)
 log = logging.getLogger("pagebind.tests")

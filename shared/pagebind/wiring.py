@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pagebind.adapters.clock import SystemClock
+from pagebind.adapters.installed import installed
 from pagebind.adapters.secrets import KeptSecrets
 from pagebind.adapters.stores.folder import FolderStore
 from pagebind.core.keys import digest
@@ -45,6 +45,9 @@ _PAGES_PER_WORKER = 2.0
 
 _STORE_CONNECTIONS = 16
 """Connections to an object store besides those of the downloads: what a book is put together by."""
+
+
+_THIS_STORE = "this kind of store needs"
 
 
 class Parts(NamedTuple):
@@ -180,7 +183,7 @@ def _folder_stores(settings: Settings) -> tuple[Store, Store]:
 
 
 def _gcs_stores(chosen: StoreSettings, connections: int) -> tuple[Store, Store]:
-    with _installed("gcs"):
+    with installed("gcs", _THIS_STORE):
         from pagebind.adapters.stores.gcs import GcsStore, connect
     from pagebind.adapters.stores.retrying import RetryingStore
 
@@ -190,7 +193,7 @@ def _gcs_stores(chosen: StoreSettings, connections: int) -> tuple[Store, Store]:
 
 
 def _s3_stores(chosen: StoreSettings, connections: int) -> tuple[Store, Store]:
-    with _installed("s3"):
+    with installed("s3", _THIS_STORE):
         from pagebind.adapters.stores.s3 import S3Store, connect
     from pagebind.adapters.stores.retrying import RetryingStore
 
@@ -210,20 +213,6 @@ def _s3_stores(chosen: StoreSettings, connections: int) -> tuple[Store, Store]:
 def _connections(settings: Settings) -> int:
     """So many requests to the store may be under way at once."""
     return math.ceil(_WORKERS * settings.source.concurrency) + _STORE_CONNECTIONS
-
-
-@contextmanager
-def _installed(extra: str) -> Iterator[None]:
-    """Turn a library that is not installed into the line that installs it. Raises: ConfigError."""
-    try:
-        yield
-    except ImportError as error:  # `google.cloud` may be there without its `storage`
-        if (error.name or "").startswith("pagebind"):
-            raise
-        raise ConfigError(
-            f"a library that this kind of store needs is not installed: {error.msg}",
-            fix=f'pip install "pagebind[{extra}]"',
-        ) from error
 
 
 def run_lock(settings: Settings) -> RunLock:

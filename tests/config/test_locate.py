@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pagebind.config import find_config, load, template
+from pagebind.config import find_config, parse, read, template
 from pagebind.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -105,20 +105,20 @@ def test_a_path_with_a_colon_is_a_path(tmp_path: Path) -> None:
 def test_load_reads_the_file(tmp_path: Path) -> None:
     path = tmp_path / "pagebind.toml"
     path.write_text(template("file:///srv/x"), encoding="utf-8")
-    assert load(path, {}).store.url == "file:///srv/x"
+    assert parse(read(path), {}, str(path)).store.url == "file:///srv/x"
 
 
 def test_load_says_what_is_wrong_with_the_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no file .*none\.toml") as caught:
-        load(tmp_path / "none.toml", {})
+        parse(read(tmp_path / "none.toml"), {}, str(tmp_path / "none.toml"))
     assert "pagebind init" in caught.value.fix
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
-        load(tmp_path, {})
+        parse(read(tmp_path), {}, str(tmp_path))
     latin = tmp_path / "latin.toml"
     latin.write_bytes(b"# \xe4")
     with pytest.raises(ConfigError, match=r"latin.toml is not UTF-8 text \(byte 3\)"):
-        load(latin, {})
+        parse(read(latin), {}, str(latin))
     bad = tmp_path / "bad.toml"
     bad.write_text("[source]\nurl = x\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"bad.toml is not valid TOML: .*line 2, column 7"):
-        load(bad, {})
+        parse(read(bad), {}, str(bad))

@@ -35,14 +35,14 @@ def named(**packages: str) -> set[str]:
 
 EVERY = named(
     root="errors logs wiring",
-    adapters="clock once",
+    adapters="clock installed once workers",
     adapters_alist=(
         "api client download envelope http limits links listing login rates redirects retries"  # see FINALIZE
     ),
     adapters_dispatch="task_body",
     adapters_secrets="local value",
     adapters_stores=(
-        "book_records durable folder gcs gcs_compose gcs_errors gcs_upload no_answer retrying run_lock trailer workers"
+        "book_records durable folder gcs gcs_compose gcs_errors gcs_upload no_answer retrying run_lock trailer"
     ),
     app="report",
     config="locate parse place schema settings store_url template values",

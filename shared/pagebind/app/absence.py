@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pagebind.app.sighting import remembered
 from pagebind.app.walk import volume_of
 from pagebind.core import layout
-from pagebind.core.planner import Seen, State
+from pagebind.core.planner import PASSED_BY, Seen
 from pagebind.core.walk_order import above
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pagebind.core.keys import ManifestMark
     from pagebind.core.watch import Watch
     from pagebind.ports.store import Store
-
-_OUT_OF_SIGHT = (State.IGNORED, State.GONE, State.MOVED, State.UNSUBSCRIBED)
 
 
 class Earlier(NamedTuple):
@@ -95,7 +93,7 @@ def _listed_before(recorder: Recorder, earlier: Earlier, revisions: Container[st
     found = {}
     for volume, state in earlier.seen.items():
         head = recorder.inventory.history(volume).head
-        if state in _OUT_OF_SIGHT or head is None or head.revision not in revisions:
+        if state in PASSED_BY or head is None or head.revision not in revisions:
             continue
         recorded = recorder.recorded(volume, head)
         if recorded is not None and not any(layout.is_below(recorded.path, folder) for folder in earlier.unlisted):

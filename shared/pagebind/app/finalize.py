@@ -160,7 +160,15 @@ class Finalize:
         if missing:
             lost = tuple(page for page in missing if page.id in vanished)
             pending, sent = self._pending(world, chosen, task, missing)
-            return Finalized(Outcome.INCOMPLETE, chosen.key, 0, lost, len(missing), pending, len(chosen.pages), sent)
+            return Finalized(
+                Outcome.INCOMPLETE,
+                chosen.key,
+                refetch=lost,
+                missing=len(missing),
+                pending=pending,
+                listed=len(chosen.pages),
+                sent=sent,
+            )
         if damaged:
             return self._discard(chosen, damaged)
         if not any(one.page.kind != "info" for one in staged):
@@ -173,12 +181,10 @@ class Finalize:
     ) -> tuple[int, SentMark | None]:
         """How many of the missing pages this task's epoch may still bring; none, if there is a newer one."""
         mark = world.history.of_seq(chosen.seq)
-        epochs = world.history.epochs(mark) if mark is not None else []
-        newest = max(epochs, key=lambda sent: sent.epoch, default=None)
+        newest = world.history.newest_epoch(mark) if mark is not None else None
         if newest is None or task.seq != chosen.seq or task.epoch < newest.epoch:
             return 0, None
-        failures = inventories.take_one(self._work, chosen.volume, (keys.FAILURES,)).failures
-        failed = {one.page for one in failures if (one.seq, one.epoch) == (newest.seq, newest.epoch)}
+        failed = inventories.take_one(self._work, chosen.volume, (keys.FAILURES,)).failed_in(newest)
         return sum(page.id not in failed for page in missing), newest
 
     def _set_aside(self, world: _World, task: FinalizeTask) -> Finalized | None:

@@ -403,11 +403,10 @@ class Poll:
 def _awaited(assessment: Assessment) -> int:
     """How many pages of a volume may still come in its newest epoch."""
     history, head, missing = assessment.history, assessment.history.head, assessment.missing
-    if head is None or missing is None:
+    newest = history.newest_epoch(head) if head is not None else None
+    if newest is None or missing is None:
         return 0
-    newest = max((mark.epoch for mark in history.epochs(head)), default=0)
-    failed = {mark.page for mark in history.failures if (mark.seq, mark.epoch) == (head.seq, newest)}
-    return max(0, missing.files - len(failed - history.staged))
+    return max(0, missing.files - len(history.failed_in(newest) - history.staged))
 
 
 def _is_anew(history: History, page: Page) -> bool:

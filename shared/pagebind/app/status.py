@@ -11,7 +11,7 @@ from pagebind.app.assess import Assessor
 from pagebind.app.inventory import CLOCK_TOLERANCE, load_manifest
 from pagebind.app.report import VolumeReport, problem_of
 from pagebind.app.sighting import Sighting, remembered
-from pagebind.core.planner import Action, Policy, Problem, Seen, State
+from pagebind.core.planner import PASSED_BY, Action, Policy, Problem, Seen, State
 from pagebind.errors import KeyMissing, PageFailed
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from pagebind.ports.clock import Clock
     from pagebind.ports.store import Store
-
-_ONLY_A_WALK_TELLS = (State.IGNORED, State.GONE, State.MOVED, State.UNSUBSCRIBED)
 
 
 class Status(NamedTuple):
@@ -53,17 +51,17 @@ def status(work: Store, library: Store, policy: Policy, clock: Clock, existing: 
                 damaged.append(problem_of(error))
     assessments = Assessor(work, library, policy, existing, set()).assess(sightings, inventory, clock.now())
     reports = [_with_last_run(a.report(), told.pop(a.sighting.volume, None)) for a in assessments]
-    reports += [_report(entry) for entry in told.values() if entry["state"] in _ONLY_A_WALK_TELLS]
+    reports += [_report(entry) for entry in told.values() if entry["state"] in PASSED_BY]
     failed = _failed_pages(last, {report.path for report in reports})
     reports = [_with_failed_page(report, failed) for report in reports]
     return Status(sorted(reports, key=lambda report: report.path), damaged, last)
 
 
 def _with_last_run(report: VolumeReport, told: Mapping[str, Any] | None) -> VolumeReport:
-    if told is None or (report.state is State.BOUND and told["state"] not in _ONLY_A_WALK_TELLS):
+    if told is None or (report.state is State.BOUND and told["state"] not in PASSED_BY):
         return report
     same = told["seq"] == report.seq
-    if told["state"] in _ONLY_A_WALK_TELLS or (same and told["state"] == State.HELD and report.state is not State.HELD):
+    if told["state"] in PASSED_BY or (same and told["state"] == State.HELD and report.state is not State.HELD):
         problem = Problem(**told["problem"]) if told["problem"] else None
         return report._replace(
             state=State(told["state"]), action=Action(told["action"]), reason=told["reason"], problem=problem

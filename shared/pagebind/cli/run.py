@@ -25,7 +25,7 @@ from pagebind.cli.session import (
     tell_error,
 )
 from pagebind.cli.text import duration, moment, size_text
-from pagebind.core.planner import Action, State
+from pagebind.core.planner import PASSED_BY, Action
 from pagebind.core.printable import printable
 from pagebind.core.wording import counted
 from pagebind.errors import UsageError
@@ -138,12 +138,11 @@ def summary(result: RunResult) -> str:
 
 def _counts(result: RunResult) -> str:
     """``3 bound, 10 up to date, 1 waiting, 0 held, 2 ignored``: what is never going to be bound is told apart."""
-    elsewhere = Counter(report.state for report in result.waiting if report.state in _NEVER)
+    elsewhere = Counter(report.state for report in result.waiting if report.state in PASSED_BY)
     waiting = len(result.waiting) - elsewhere.total()
     counts = {"bound": len(result.bound), "up to date": len(result.up_to_date), "waiting": waiting}
     counts |= {"held": len(result.held), **{state.value: count for state, count in elsewhere.items()}}
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-_NEVER = (State.IGNORED, State.GONE, State.MOVED, State.UNSUBSCRIBED)
 _SHOWN = 20

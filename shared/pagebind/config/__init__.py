@@ -5,7 +5,7 @@ Importing it costs next to nothing; what only mistakes or rare settings need is 
 
 from __future__ import annotations
 
-from pagebind.config.locate import FILE_NAME, find_config, is_object, load, read
+from pagebind.config.locate import FILE_NAME, find_config, is_object, read
 from pagebind.config.parse import parse, store_of
 from pagebind.config.schema import SETTINGS, Setting
 from pagebind.config.settings import (
@@ -36,7 +36,6 @@ __all__ = [
     "Subscription",
     "find_config",
     "is_object",
-    "load",
     "parse",
     "parse_duration",
     "read",

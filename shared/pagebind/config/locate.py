@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pagebind.config.parse import parse
 from pagebind.config.place import Place
 from pagebind.config.store_url import BUCKET_SCHEMES, object_url, refuse_other_addresses_of_objects
 from pagebind.errors import ConfigError
@@ -12,8 +11,6 @@ from pagebind.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    from pagebind.config.settings import Settings
 
 FILE_NAME: Final = "pagebind.toml"
 _INIT: Final = "`pagebind init` writes one"
@@ -23,7 +20,7 @@ def find_config(explicit: str | None, env: Mapping[str, str], cwd: Path) -> Path
     """The path of the configuration file, or the URL of the object that holds it: ``gs://`` or ``s3://``.
 
     That is ``--config``, else ``$PAGEBIND_CONFIG``, else the first that exists of ``./pagebind.toml`` and
-    ``pagebind.toml`` in the user's configuration folder. One that is named is not looked at: `load` says what is wrong
+    ``pagebind.toml`` in the user's configuration folder. One that is named is not looked at: `read` says what is wrong
     with it.
 
     Raises:
@@ -57,15 +54,6 @@ def _named(name: str, place: Place, cwd: Path) -> Path | str:
 def is_object(name: str) -> bool:
     """Whether a configuration of this name lies in a bucket."""
     return name.lower().startswith(tuple(f"{scheme}://" for scheme in BUCKET_SCHEMES))
-
-
-def load(path: Path, env: Mapping[str, str]) -> Settings:
-    """Read the settings from a file; see `parse`.
-
-    Raises:
-        ConfigError: the file cannot be read, or something in it or in the environment is wrong.
-    """
-    return parse(read(path), env, str(path))
 
 
 def read(path: Path) -> str:

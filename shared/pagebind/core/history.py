@@ -92,6 +92,14 @@ class History:
         """How often this manifest's missing pages were handed out."""
         return [sent for sent in self.sent if (sent.seq, sent.revision) == (mark.seq, mark.revision)]
 
+    def newest_epoch(self, mark: ManifestMark) -> SentMark | None:
+        """When this manifest's missing pages were handed out last."""
+        return max(self.epochs(mark), key=lambda sent: sent.epoch, default=None)
+
+    def failed_in(self, sent: SentMark) -> set[str]:
+        """The pages that have failed in an epoch, by id."""
+        return {mark.page for mark in self.failures if (mark.seq, mark.epoch) == (sent.seq, sent.epoch)}
+
     def receipt_for(self, version: str) -> ReceiptMark | None:
         """The newest receipt that names this version of the book."""
         wanted = keys.version_digest(version)

@@ -40,6 +40,10 @@ class State(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
 
 
+PASSED_BY = (State.IGNORED, State.GONE, State.MOVED, State.UNSUBSCRIBED)
+"""What only a walk can tell of a volume, of which no book is made as long as it is so."""
+
+
 class Action(StrEnum):
     """What happens next: by itself, or (``decide``) by the operator."""
 

@@ -31,6 +31,6 @@ def _stage(task: FetchTask, kept: Kept, delivery: Delivery) -> Answer:
     try:
         fetched = kept.fetch(task, last_attempt=last, repetition=delivery.retries > 0)
     except AuthRefused:
-        kept.refused = kept.refused or kept.parts.clock.monotonic()
+        kept.note_refusal()
         raise
     return done({"outcome": fetched.outcome.value, "volume": task.volume, "page": task.page})

@@ -46,6 +46,11 @@ class Kept:
         self._finalize = Once(self._make_finalize)
         self._dispatch = Once(self._make_dispatch)
 
+    def note_refusal(self) -> None:
+        """Credentials were refused, now for the first time or again."""
+        if self.refused is None:
+            self.refused = self.parts.clock.monotonic()
+
     @property
     def fetch(self) -> Fetch:
         """The use case."""

@@ -43,13 +43,13 @@ def _poll(asked: PollRequest, instance: Instance) -> Answer:
             return _plan(asked, kept)
         result = _run(asked, kept)
     except AuthRefused:
-        kept.refused = kept.parts.clock.monotonic()
+        kept.note_refusal()
         raise
     if result.error is None:
         _sum_up(result)
         return done(run_document(result))
     if isinstance(result.error, AuthRefused):
-        kept.refused = kept.parts.clock.monotonic()
+        kept.note_refusal()
     _tell(result.error)
     return to_people(result.error)._replace(document=run_document(result))
 

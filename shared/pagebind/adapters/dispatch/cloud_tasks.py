@@ -6,15 +6,15 @@ by the first of them: a poll that finds nothing new pays nothing for it.
 
 from __future__ import annotations
 
-import contextvars
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pagebind.adapters.dispatch import task_body
 from pagebind.adapters.dispatch.task_names import fetch_name, finalize_name
+from pagebind.adapters.installed import installed
+from pagebind.adapters.workers import Workers
 from pagebind.errors import ConfigError, PagebindError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class CloudTasksDispatch:
         self._room = threading.BoundedSemaphore(_AHEAD)
         self._batches: dict[int, Batch] = {}
         self._api: CloudTasksApi | None = None
-        self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="pagebind-tasks")
+        self._pool = Workers(_WORKERS, thread_name_prefix="pagebind-tasks")
 
     def open(self) -> None:
         """See `Dispatch.open`. Raises: ConfigError: the library or credentials are missing."""
@@ -188,22 +188,14 @@ class CloudTasksDispatch:
         if batch.error is not None:
             self._room.release()
             raise batch.error
-        context = contextvars.copy_context()  # what it logs belongs to the request that this thread answers
-        self._pool.submit(context.run, self._create, api, new, about, batch)
+        self._pool.submit(self._create, api, new, about, batch)
 
     def _connected(self) -> CloudTasksApi:
         """The client, made when it is first needed. Raises: ConfigError."""
         with self._lock:
             if self._api is None:
-                try:
+                with installed("functions", "Cloud Tasks needs"):
                     from pagebind.adapters.dispatch.cloud_tasks_api import CloudTasksApi
-                except ImportError as error:
-                    if (error.name or "").startswith("pagebind"):
-                        raise
-                    raise ConfigError(
-                        f"a library that Cloud Tasks needs is not installed: {error.msg}",
-                        fix='pip install "pagebind[functions]"',
-                    ) from error
                 self._api = CloudTasksApi(self._clock)
             return self._api
 

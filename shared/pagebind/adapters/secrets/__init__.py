@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Protocol
 
+from pagebind.adapters.installed import installed
+from pagebind.adapters.once import Once
 from pagebind.adapters.secrets import local
 from pagebind.adapters.secrets.value import LARGEST_BYTES, one_line
 from pagebind.errors import ConfigError, SecretsUnavailable
 from pagebind.ports.secrets import FORMS, SecretReference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from pagebind.ports.clock import Clock
 
@@ -43,6 +43,8 @@ class KeptSecrets:
         self._monotonic = time.monotonic if clock is None else clock.monotonic
         self._kept: dict[str, _Kept] = {}
         self._lock = Lock()
+        self._google = Once(self._connect_google)
+        self._amazon = Once(self._connect_amazon)
 
     def get(self, reference: str) -> str:
         """See `Secrets.get`."""
@@ -71,18 +73,16 @@ class KeptSecrets:
             case "file":
                 return one_line(local.file(parsed.name, reference), reference, str(Path(parsed.name)))
             case scheme:
-                store = self._google if scheme == "gcp" else self._amazon
+                store = (self._google if scheme == "gcp" else self._amazon).get()
                 return one_line(_again(lambda: store.read(parsed.name, reference)), reference)
 
-    @cached_property
-    def _google(self) -> _Store:
-        with _installed("gcp:", "functions"):
+    def _connect_google(self) -> _Store:
+        with installed("functions", "gcp: references need"):
             from pagebind.adapters.secrets.gcp import GoogleSecrets
         return GoogleSecrets(self._env.get("SECRET_MANAGER_EMULATOR_HOST"))
 
-    @cached_property
-    def _amazon(self) -> _Store:
-        with _installed("aws:", "s3"):
+    def _connect_amazon(self) -> _Store:
+        with installed("s3", "aws: references need"):
             from pagebind.adapters.secrets.aws import AmazonSecrets
         return AmazonSecrets()
 
@@ -119,17 +119,3 @@ def _again(read: Callable[[], bytes]) -> bytes:
         with attempt:
             return read()
     raise AssertionError  # pragma: no cover  # the last attempt returns or raises
-
-
-@contextmanager
-def _installed(scheme: str, extra: str) -> Iterator[None]:
-    """Turn a library that is not installed into the line that installs it. Raises: ConfigError."""
-    try:
-        yield
-    except ImportError as error:
-        if (error.name or "").startswith("pagebind"):
-            raise
-        raise ConfigError(
-            f"a library that {scheme} references need is not installed: {error.msg}",
-            fix=f'pip install "pagebind[{extra}]"',
-        ) from error

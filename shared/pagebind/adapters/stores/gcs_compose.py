@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 import google_crc32c
 
 from pagebind.adapters.stores.retrying import again, recognising
-from pagebind.adapters.stores.workers import Workers
+from pagebind.adapters.workers import Workers
 from pagebind.core import compose_plan
 from pagebind.core import crc32c as crc32c_math
 from pagebind.errors import ConditionFailed, KeyMissing, PartDamaged, StoreError, StoreUnavailable

@@ -31,7 +31,7 @@ from pagebind.adapters.stores.s3_conditions import Conditions
 from pagebind.adapters.stores.s3_errors import NotOffered, UploadGone, WriteConflict
 from pagebind.adapters.stores.s3_parts import proved
 from pagebind.adapters.stores.s3_upload import PART_SIZE, Upload, blocks, part_size
-from pagebind.adapters.stores.workers import Workers
+from pagebind.adapters.workers import Workers
 from pagebind.core.crc32c import combine_all
 from pagebind.core.keys import BOOK_RECORDS, STAGING, is_key
 from pagebind.errors import (

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import google_crc32c
 
 from pagebind.adapters.stores.retrying import again
-from pagebind.adapters.stores.workers import Workers
+from pagebind.adapters.workers import Workers
 from pagebind.core.zip_layout import parse_local_header
 from pagebind.errors import KeyMissing, PartDamaged
 from pagebind.ports.store import Part, StoredPart

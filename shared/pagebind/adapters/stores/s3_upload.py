@@ -20,7 +20,7 @@ from pagebind.adapters.stores.no_answer import NotTheStore
 from pagebind.adapters.stores.retrying import again
 from pagebind.adapters.stores.s3_bucket import Block, SentPart
 from pagebind.adapters.stores.s3_errors import OutcomeUnknown, UploadGone
-from pagebind.adapters.stores.workers import Workers
+from pagebind.adapters.workers import Workers
 from pagebind.core.crc32c import combine_all
 from pagebind.errors import ConditionFailed, StoreError
 
