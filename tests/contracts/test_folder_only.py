@@ -524,3 +524,16 @@ def _failing_for_folders(number: int) -> Callable[[int], None]:
         fsync(fd)
 
     return act
+
+
+def test_a_library_that_is_being_made_is_not_taken_for_one_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = FolderStore(tmp_path / "library", work=FolderStore(tmp_path / "work"))
+
+    def recorded_meanwhile(_: object) -> bool:
+        library.root.mkdir()
+        return True
+
+    monkeypatch.setattr("pagebind.adapters.stores.book_records.BookRecords.any", recorded_meanwhile)
+    assert library.head("books/b") is None

@@ -476,7 +476,10 @@ class FolderStore:
 
     def _demand_mounted(self) -> None:
         """Take a library that had books and has gone for what it is: not mounted, rather than empty."""
-        if self._records is not None and not self.root.exists() and self._records.any():
+        if self._records is None or self.root.exists():
+            return
+        # Looked at once more: another process may have made it meanwhile, which it does before it records a book.
+        if self._records.any() and not self.root.exists():
             raise StoreUnavailable(
                 f"the library {self.root} is not there any more",
                 fix="mount it, or make the folder again if it is meant to be empty",
