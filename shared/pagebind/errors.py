@@ -17,6 +17,8 @@
     │       ├── PageCut         the body ended early or stalled                       page_failed
     │       └── PageWrong       what came is not the page that was listed             page_failed
     ├── QueueUnavailable        the queue of tasks                                    queue
+    ├── NotifyFailed            a message, or a call of a reader, that did not go out notify
+    │   └── NotifyRefused       ... and will not, before somebody mends something     notify
     └── StoreError              the object store                                      store
         ├── KeyMissing          nothing stands under this key                         store
         ├── ConditionFailed     the key exists, or holds another version              store
@@ -145,6 +147,19 @@ class QueueUnavailable(PagebindError):
 
     code = "queue"
     retryable = True
+
+
+class NotifyFailed(PagebindError):
+    """A message did not go out, or a reader was not told. No book depends on it."""
+
+    code = "notify"
+    retryable = True
+
+
+class NotifyRefused(NotifyFailed):
+    """It cannot go out before somebody mends something: an address that is none, a secret that is missing or wrong."""
+
+    retryable = False
 
 
 class StoreError(PagebindError):

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from pagebind.config import (
     SETTINGS,
     BindSettings,
+    HookSettings,
+    NotifySettings,
     PollSettings,
     QueueSettings,
     Setting,
@@ -20,7 +22,7 @@ from pagebind.config import (
     parse,
     template,
 )
-from pagebind.config.schema import toml
+from pagebind.config.schema import REPEATED, toml
 from pagebind.config.values import secret
 from pagebind.errors import ConfigError
 
@@ -30,7 +32,9 @@ SECTIONS = {
     "poll": PollSettings,
     "queue": QueueSettings,
     "bind": BindSettings,
+    "notify": NotifySettings,
     "subscription": Subscription,
+    "hook": HookSettings,
 }
 
 
@@ -54,7 +58,7 @@ def uncommented(text: str) -> str:
     """
     others = ("username", "otp_secret", 'password = "file:', "endpoint", "region")
     return "\n".join(
-        line[2:] if re.match(r"# \w+ = ", line) and not line[2:].startswith(others) else line
+        line[2:] if re.match(r"# (\w+ = |\[\[)", line) and not line[2:].startswith(others) else line
         for line in text.split("\n")
     )
 
@@ -88,7 +92,7 @@ def test_the_defaults_in_the_templates_comments_are_the_real_ones() -> None:
     shown = tomllib.loads(uncommented(text))
     for setting in SETTINGS:
         if setting.default is not None:
-            table = shown["subscription"][0] if setting.section == "subscription" else shown[setting.section]
+            table = shown[setting.section][0] if setting.section in REPEATED else shown[setting.section]
             assert table[setting.key] == setting.default, setting.name
 
 

@@ -10,6 +10,8 @@ from pagebind.config.parse import parse, store_of
 from pagebind.config.schema import SETTINGS, Setting
 from pagebind.config.settings import (
     BindSettings,
+    HookSettings,
+    NotifySettings,
     Patterns,
     PollSettings,
     QueueSettings,
@@ -26,6 +28,8 @@ __all__ = [
     "LONGEST",
     "SETTINGS",
     "BindSettings",
+    "HookSettings",
+    "NotifySettings",
     "Patterns",
     "PollSettings",
     "QueueSettings",

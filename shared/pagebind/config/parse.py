@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pagebind.config.place import Place, is_one_line, kind_of, suggestion
-from pagebind.config.schema import SECTIONS, SETTINGS, SUBSCRIPTION, Setting
+from pagebind.config.schema import HOOK, SECTIONS, SETTINGS, SUBSCRIPTION, Setting
 from pagebind.config.settings import (
     BindSettings,
+    HookSettings,
+    NotifySettings,
     PollSettings,
     QueueSettings,
     Settings,
@@ -64,6 +66,8 @@ def parse(text: str, env: Mapping[str, str], origin: str) -> Settings:
         queue=queue,
         bind=bind,
         subscriptions=tuple(parser.subscriptions(document.get(SUBSCRIPTION, []))),
+        notify=NotifySettings(**parser.section("notify", document)),
+        hooks=tuple(parser.hooks(document.get(HOOK, []))),
     )
 
 
@@ -199,18 +203,33 @@ class _Parser:
 
     def subscriptions(self, tables: Any) -> Iterator[Subscription]:
         """Each subscription, in the order of the file."""
-        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            raise self._error(f"{SUBSCRIPTION} is not a list of tables", "write [[subscription]] with two brackets")
-        if not tables:
-            raise self._error("there is no [[subscription]]", 'add [[subscription]] and below it path = "/comics"')
         seen: set[str] = set()
-        for number, table in enumerate(tables, 1):
-            where = "[[subscription]] " if len(tables) == 1 else f"[[subscription]] {number}: "
-            subscription = Subscription(**self._read(SUBSCRIPTION, where, table))
+        for where, values in self._repeated(SUBSCRIPTION, tables):
+            subscription = Subscription(**values)
             if subscription.path in seen:
                 raise self._error(f"{where}path {subscription.path!r} is subscribed twice", "take one of them out")
             seen.add(subscription.path)
             yield subscription
+        if not seen:
+            raise self._error("there is no [[subscription]]", 'add [[subscription]] and below it path = "/comics"')
+
+    def hooks(self, tables: Any) -> Iterator[HookSettings]:
+        """Each hook, in the order of the file."""
+        seen: set[str] = set()
+        for where, values in self._repeated(HOOK, tables):
+            hook = HookSettings(**values)
+            if hook.url in seen:
+                raise self._error(f"{where}url is that of another hook", "take one of them out")
+            seen.add(hook.url)
+            yield hook
+
+    def _repeated(self, section: str, tables: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Each table of such a section: what messages call it, and its values by key."""
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise self._error(f"{section} is not a list of tables", f"write [[{section}]] with two brackets")
+        for number, table in enumerate(tables, 1):
+            where = f"[[{section}]] " if len(tables) == 1 else f"[[{section}]] {number}: "
+            yield where, self._read(section, where, table)
 
     def check_credentials(self, source: SourceSettings) -> None:
         """A token, or a user with a password, or neither."""

@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from pagebind.config.values import Reader
 
 SUBSCRIPTION: Final = "subscription"
+HOOK: Final = "hook"
+REPEATED: Final = (SUBSCRIPTION, HOOK)
+"""Sections that stand once for each thing that they are about, in double brackets."""
 
 
 class Setting(NamedTuple):
     """One setting.
 
     Attributes:
-        section: the table that it stands in; ``subscription`` stands for each ``[[subscription]]``.
+        section: the table that it stands in; those of `REPEATED` stand for each of them, as ``[[subscription]]``.
         key: its key there.
         read: turns what was written into the value of `Settings`.
         meaning: one line.
@@ -41,8 +44,8 @@ class Setting(NamedTuple):
 
     @property
     def variable(self) -> str | None:
-        """The environment variable that overrides it; None for tables and for what each subscription has of its own."""
-        if self.section == SUBSCRIPTION or isinstance(self.default, dict):
+        """The environment variable that overrides it; None for tables, and for what stands in each of `REPEATED`."""
+        if self.section in REPEATED or isinstance(self.default, dict):
             return None
         return f"PAGEBIND_{self.section.upper()}_{self.key.upper()}"
 
@@ -59,6 +62,8 @@ class Setting(NamedTuple):
     def assignment(self) -> str:
         """The setting as an environment variable with its example."""
         chosen = self.example if self.example is not None else self.default
+        if isinstance(chosen, list):
+            return f"{self.variable}={','.join(str(one) for one in chosen)}"
         return f"{self.variable}={chosen if isinstance(chosen, str) else toml(chosen)}"
 
 
@@ -265,6 +270,28 @@ SETTINGS: Final = (
     Setting("bind", "give_up_after", values.duration(0), "... so much time after its first failure.", default="24h"),
     Setting("bind", "keep_pages", values.switch, "Keep the single pages after their book is bound.", default=False),
     Setting(
+        "notify",
+        "urls",
+        values.secrets,
+        "References to addresses as Apprise takes them: who is told (needs the extra `notify`).",
+        default=[],
+        example=["env:NOTIFY_URL"],
+    ),
+    Setting(
+        "notify",
+        "on",
+        values.choices("bound", "held", "failed", "source"),
+        "What is worth a message: books, volumes that are held or fail, a source that refuses or is away.",
+        default=["bound", "held", "failed", "source"],
+    ),
+    Setting(
+        "notify",
+        "limit",
+        values.whole(1, 1000),
+        "How many volumes of each kind a message names; it counts the rest.",
+        default=20,
+    ),
+    Setting(
         SUBSCRIPTION,
         "path",
         values.server_path,
@@ -392,6 +419,29 @@ SETTINGS: Final = (
         values.bandwidth,
         "As in [source], for this subscription; without it, the value there.",
         example="5M",
+    ),
+    Setting(
+        HOOK,
+        "url",
+        values.hook_url,
+        "What is called, by POST, after a run that knows of new books: a reader's scan.",
+        example="http://komga:25600/api/v1/libraries/0ABCDEFGHIJKL/scan",
+        required=True,
+    ),
+    Setting(
+        HOOK,
+        "headers",
+        values.secret_headers,
+        "References to the values of headers.",
+        default={},
+        example={"X-API-Key": "env:KOMGA_API_KEY"},
+    ),
+    Setting(
+        HOOK,
+        "debounce",
+        values.duration(0),
+        "Time that lies between two calls at least; the next run makes up for one that was left out.",
+        default="5m",
     ),
 )
 """All settings of this version, in the order of the file."""

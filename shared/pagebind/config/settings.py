@@ -244,6 +244,34 @@ class Subscription(NamedTuple):
         return self.exclude.match(relative_path, is_dir=is_dir)
 
 
+class NotifySettings(NamedTuple):
+    """Who is told, and what.
+
+    Attributes:
+        urls: references to addresses as Apprise takes them.
+        on: what is worth a message; some of ``bound``, ``held``, ``failed`` and ``source``.
+        limit: so many volumes of a kind does a message name; it counts the rest.
+    """
+
+    urls: tuple[str, ...] = ()
+    on: tuple[str, ...] = ("bound", "held", "failed", "source")
+    limit: int = 20
+
+
+class HookSettings(NamedTuple):
+    """A reader that is to scan its library after new books.
+
+    Attributes:
+        url: what is called, by POST.
+        headers: references to the values of headers, by name.
+        debounce: seconds that lie between two calls at least.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    debounce: float
+
+
 class Settings(NamedTuple):
     """Everything that the user configures."""
 
@@ -253,6 +281,8 @@ class Settings(NamedTuple):
     queue: QueueSettings
     bind: BindSettings
     subscriptions: tuple[Subscription, ...]
+    notify: NotifySettings = NotifySettings()
+    hooks: tuple[HookSettings, ...] = ()
 
     def headers_for(self, subscription: Subscription) -> dict[str, str]:
         """The headers of a subscription's downloads: the source's, where it does not set its own (without case)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pagebind.config.schema import SECTIONS, SETTINGS, SUBSCRIPTION, Setting
+from pagebind.config.schema import HOOK, REPEATED, SECTIONS, SETTINGS, SUBSCRIPTION, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,7 +22,9 @@ _ABOUT = {
     "poll": "How often the server is looked at.",
     "queue": "Google's queues, where poll, fetch and finalize are functions of their own; not for one machine.",
     "bind": "When a folder becomes a book.",
+    "notify": "Who is told of new books and of trouble.",
     SUBSCRIPTION: "What is watched. Write one such block for each folder on the server.",
+    HOOK: "A reader that is to scan its library when there are new books. Write one such block for each.",
 }
 
 
@@ -35,7 +37,8 @@ def template(store_url: str, values: Mapping[str, object] | None = None) -> str:
             token have example values; ``{"source.token": None}`` leaves the token a comment (guest).
     """
     token = next(setting for setting in SETTINGS if setting.name == "source.token")
-    required = {setting.name: setting.example for setting in SETTINGS if setting.required}
+    hooked = any(name.startswith(f"{HOOK}.") for name in values or ())
+    required = {one.name: one.example for one in SETTINGS if one.required and (hooked or one.section != HOOK)}
     chosen = {**required, token.name: token.example, "store.url": store_url, **(values or {})}
     unknown = chosen.keys() - {setting.name for setting in SETTINGS}
     if unknown:
@@ -44,8 +47,9 @@ def template(store_url: str, values: Mapping[str, object] | None = None) -> str:
 
 
 def _section(section: str, chosen: Mapping[str, object]) -> str:
-    title = f"[[{section}]]" if section == SUBSCRIPTION else f"[{section}]"
-    lines = [f"# {_ABOUT[section]}", title]
+    title = f"[[{section}]]" if section in REPEATED else f"[{section}]"
+    used = section != HOOK or any(name.startswith(f"{section}.") for name in chosen)
+    lines = [f"# {_ABOUT[section]}", title if used else f"# {title}"]
     for setting in SETTINGS:
         if setting.section == section:
             lines += _setting(setting, chosen.get(setting.name))

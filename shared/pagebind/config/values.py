@@ -44,6 +44,7 @@ _OWN_HEADERS: Final = frozenset(
         "transfer-encoding",
     }
 )
+_FRAMING_HEADERS: Final = frozenset({"connection", "content-length", "host", "transfer-encoding"})
 _SWITCH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _FIELD: Final = re.compile(r"\{([^{}]*)\}")
 _NAMING_FIELDS: Final = {"volume", "number", "chapter"}
@@ -159,13 +160,54 @@ def secret(value: object, place: Place) -> str:
     raise place.wrong("is no reference, and a secret itself is never written in this file")
 
 
+def secrets(value: object, place: Place) -> tuple[str, ...]:
+    """References to secrets, each once. Values are never part of a message: they may be the secrets.
+
+    In the environment they are parted by commas, or the value is the secret itself, which may hold commas.
+    """
+    listed = value
+    if place.textual and isinstance(value, str):
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        listed = parts if all(SecretReference.parse(part) for part in parts) else [value]
+    if not isinstance(listed, list):
+        raise place.wrong(f"is {kind_of(value)}, not a list of references to secrets")
+    return tuple(dict.fromkeys(secret(one, place) for one in listed))
+
+
+def secret_headers(value: object, place: Place) -> Mapping[str, str]:
+    """References to the values of headers, by name. Values are never part of a message."""
+    named = headers(value, place, own=_FRAMING_HEADERS)
+    return {name: secret(reference, place._replace(name=f"{place.name}, {name},")) for name, reference in named.items()}
+
+
+def hook_url(value: object, place: Place) -> str:
+    """The address that a reader is called at; a query may stand in it, and is never part of a message."""
+    address, mark, query = text(value, place).partition("?")
+    if "#" in query or not is_one_line(query) or " " in query:
+        raise place.wrong("holds a # or a blank behind its ?")
+    return web_address(address, place, credentials="secrets belong in headers", slash=True) + mark + query
+
+
+def choices(*known: str) -> Reader:
+    """Some of these words, each once, in this order; in the environment parted by commas."""
+    expected = f"a list of some of {', '.join(known)}"
+
+    def read(value: object, place: Place) -> tuple[str, ...]:
+        listed = [one.strip() for one in value.split(",")] if place.textual and isinstance(value, str) else value
+        if not isinstance(listed, list) or not listed or not all(one in known for one in listed):
+            raise place.unfit(value, expected)
+        return tuple(word for word in known if word in listed)
+
+    return read
+
+
 def web_url(value: object, place: Place) -> str:
     """The address of the server, without a trailing ``/``."""
     return web_address(value, place, credentials="use username and password, or token")
 
 
-def web_address(value: object, place: Place, *, credentials: str) -> str:
-    """An address on http or https, without a trailing ``/``; ``credentials`` says where they belong instead."""
+def web_address(value: object, place: Place, *, credentials: str, slash: bool = False) -> str:
+    """An address on http or https; ``credentials`` says where they belong instead; ``slash``: keep one at its end."""
     address = text(value, place)
     scheme, separator, rest = address.partition("://")
     if not separator or scheme.lower() not in {"http", "https"}:
@@ -181,18 +223,18 @@ def web_address(value: object, place: Place, *, credentials: str) -> str:
         raise place.unfit(value, "the address of a server")
     if "?" in rest or "#" in rest:
         raise place.wrong("holds a ? or #; only the address of the server belongs there")
-    return f"{scheme.lower()}://{rest.rstrip('/')}"
+    return f"{scheme.lower()}://{rest if slash else rest.rstrip('/')}"
 
 
-def headers(value: object, place: Place) -> Mapping[str, str]:
-    """Headers by name. Values are never part of a message: one may be a cookie."""
+def headers(value: object, place: Place, own: frozenset[str] = _OWN_HEADERS) -> Mapping[str, str]:
+    """Headers by name, none of Pagebind's ``own``. Values are never part of a message: one may be a cookie."""
     if not isinstance(value, dict):
         raise place.wrong(f"is {kind_of(value)}, not a table of texts")
     seen: set[str] = set()
     for name, content in value.items():
         if not _HEADER_NAME.fullmatch(name):
             raise place.wrong(f"holds {shown(name)}, which is no name of a header")
-        if name.lower() in _OWN_HEADERS:
+        if name.lower() in own:
             raise place.wrong(f"sets {name}, which is Pagebind's own", f"take {name} out")
         if name.lower() in seen:
             raise place.wrong(f"sets {name} twice", f"leave one {name}")

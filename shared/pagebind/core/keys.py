@@ -13,6 +13,9 @@ are padded so that the order of keys is the order of events.
 ``decisions/<volume>/<number>.<kind>.<subject>.json``     what the operator decided, and about what
 ``done/<volume>/<seq>.<version digest>.<decision>.json``  the receipt of a published book
 ``runs/<inverted time>.<nonce>.json``                     what a poll saw and did; the newest first
+``notices/<number>.json``                                 what people were told, and are not to be told again
+``notices/<number>.<digest of whom>``                     this one has it, or cannot be had
+``hooks/<digest of which>/<inverted time>.json``          a reader was told of all books up to then
 ========================================================= =========================================
 """
 
@@ -31,8 +34,10 @@ DECISIONS = "decisions/"
 DONE = "done/"
 RUNS = "runs/"
 BOOK_RECORDS = "meta/"
+NOTICES = "notices/"
+HOOKS = "hooks/"
 
-RESERVED = frozenset({MANIFESTS, SENT, STAGING, FAILURES, DECISIONS, DONE, RUNS, BOOK_RECORDS})
+RESERVED = frozenset({MANIFESTS, SENT, STAGING, FAILURES, DECISIONS, DONE, RUNS, BOOK_RECORDS, NOTICES, HOOKS})
 """What stands at the root of a work store; a library inside it must not be one of these."""
 
 BOOK_TYPE = "application/vnd.comicbook+zip"
