@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from pagebind.adapters.alist import Credentials
     from pagebind.adapters.dispatch.cloud_tasks import CloudTasksDispatch
     from pagebind.adapters.dispatch.local import HandleFetch, HandleFinalize, LocalDispatch
+    from pagebind.adapters.notify.apprise import AppriseNotifier
+    from pagebind.adapters.notify.hook import HttpHook
     from pagebind.adapters.stores.run_lock import RunLock
+    from pagebind.app.notices import News
     from pagebind.app.plan import Rates
     from pagebind.app.poll import Poll
     from pagebind.config import Settings, SourceSettings, StoreSettings, Subscription
@@ -47,6 +50,9 @@ _STORE_CONNECTIONS = 16
 """Connections to an object store besides those of the downloads: what a book is put together by."""
 
 
+_HOOK_SECONDS = 5.0
+"""To reach a reader, and again for each sign of life until its answer is there."""
+
 _THIS_STORE = "this kind of store needs"
 
 
@@ -61,6 +67,7 @@ class Parts(NamedTuple):
     watches: tuple[Watch, ...]
     policy: Policy
     progress: Progress
+    secrets: Secrets
 
     def poll(self, dispatch: Dispatch, *, write: bool) -> Poll:
         """A poll over these parts; without ``write`` it only plans."""
@@ -99,6 +106,16 @@ class Parts(NamedTuple):
         queue = self.settings.queue
         places = (queue.fetch, queue.finalize, queue.fetch_url, queue.finalize_url, queue.service_account)
         return CloudTasksDispatch(Queues(*(place or "" for place in places)), self.clock, config=config)
+
+    def news(self) -> News | None:
+        """Who is told, and of what; None: nobody, of nothing."""
+        if not self.settings.notify.urls and not self.settings.hooks:
+            return None
+        from pagebind.app.notices import News
+
+        chosen = self.settings.notify
+        told = notifiers(self.settings, self.secrets)
+        return News(told, hooks(self.settings, self.secrets), chosen.on, chosen.limit)
 
     def run_lock(self, on_wait: Callable[[], None]) -> AbstractContextManager[None]:
         """The lock that lets one run at a time work on this store."""
@@ -143,6 +160,7 @@ def build(
         tuple(watch(settings, subscription, secrets) for subscription in settings.subscriptions),
         policy(settings)._replace(durable=durable),
         progress or Silent(),
+        secrets,
     )
 
 
@@ -344,6 +362,49 @@ def _credentials(chosen: SourceSettings, secrets: Secrets) -> Credentials:
         one_time = Secret(chosen.otp_secret, secrets) if chosen.otp_secret is not None else None
         return Login(chosen.username, Secret(chosen.password, secrets), one_time)
     return Guest()
+
+
+def notifiers(settings: Settings, secrets: Secrets) -> tuple[AppriseNotifier, ...]:
+    """Where people read messages. No secret is looked up, and no library loaded, before one is sent."""
+    if not settings.notify.urls:
+        return ()
+    from pagebind.adapters.notify.apprise import AppriseNotifier
+
+    return tuple(AppriseNotifier(Secret(reference, secrets)) for reference in settings.notify.urls)
+
+
+def hooks(settings: Settings, secrets: Secrets) -> tuple[HttpHook, ...]:
+    """The readers that are told of new books. No secret is looked up before one is."""
+    if not settings.hooks:
+        return ()
+    from pagebind.adapters.alist.http import Connections
+    from pagebind.adapters.alist.limits import Limits
+    from pagebind.adapters.notify.hook import HttpHook
+
+    connections = Connections(Limits(concurrency=1, connect_timeout=_HOOK_SECONDS, read_timeout=_HOOK_SECONDS), None)
+    names = hook_names(settings)
+    return tuple(
+        HttpHook(
+            name,
+            hook.url,
+            {header: Secret(reference, secrets) for header, reference in hook.headers.items()},
+            hook.debounce,
+            connections.exchange,
+        )
+        for name, hook in zip(names, settings.hooks, strict=True)
+    )
+
+
+def hook_names(settings: Settings) -> tuple[str, ...]:
+    """What each hook is called: its address without the query; those that differ in that alone are counted.
+
+    Kavita names the library in the query, so one address may be called for several.
+    """
+    addresses = [hook.url.partition("?")[0] for hook in settings.hooks]
+    places = [addresses[:number].count(address) + 1 for number, address in enumerate(addresses)]
+    return tuple(
+        address if place == 1 else f"{address} ({place})" for address, place in zip(addresses, places, strict=True)
+    )
 
 
 def with_settle(settings: Settings, settle: float | None) -> Settings:

@@ -1,0 +1,200 @@
+"""People's services by Apprise. Source: github.com/caronc/apprise, version 2.2, its ``Apprise`` and ``AppriseAsset``.
+
+Apprise is imported when the first message is sent: it loads all of its services, which takes some tenths of a second.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pagebind.adapters.installed import installed
+from pagebind.adapters.notify.attempt import PATIENCE, all_within, value_of
+from pagebind.errors import ConfigError, NotifyFailed, NotifyRefused
+
+if TYPE_CHECKING:
+    from pagebind.ports.notify import Message
+    from pagebind.ports.secrets import Secret
+
+log = logging.getLogger(__name__)
+
+_LOCAL: Final = frozenset({"blink1", "dbus", "gio", "glib", "gnome", "kde", "macosx", "qt", "syslog", "windows"})
+"""Schemes that lead to no other machine: their programs would get what servers call their folders, and where Pagebind
+runs by itself nobody looks at a desktop."""
+
+_SHOWS_MARKDOWN: Final = frozenset({"discord", "mmost", "mmosts"})
+"""Schemes of services that take plain text for Markdown, which Apprise does not protect against."""
+
+_MARKDOWN = re.compile(r"[\\*_~`|<>\[\]#]")
+_MENTION = re.compile(r"@(?=(?:everyone|here|channel|all)\b|[!&]?[0-9]{17,20})", re.IGNORECASE)
+"""What calls whole channels or single people, where it stands in a message: the name of a folder must not."""
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9]{1,19})://")
+_ANSWERED = re.compile(r"\berror=([0-9]{3})\b")
+"""How the services of Apprise end a line that tells of a status of HTTP."""
+
+_REFUSALS: Final = frozenset({401, 403, 404, 410})
+
+_LISTS_ADDRESSES: Final = "write it as Apprise's own list of services does, for example ntfys://ntfy.sh/topic"
+
+
+class AppriseNotifier:
+    """See `pagebind.ports.notify.Notifier`. One reference; behind it stands one address, or several.
+
+    Several are told side by side, and count as told where one of them was: to send again to all because of one would
+    tell the others twice.
+
+    Args:
+        secret: the address, or addresses parted by blanks or commas, as Apprise takes them.
+        patience: seconds that a message may take.
+    """
+
+    def __init__(self, secret: Secret, *, patience: float = PATIENCE) -> None:
+        self._secret = secret
+        self._patience = patience
+
+    @property
+    def name(self) -> str:
+        """See `Notifier.name`."""
+        return self._secret.reference
+
+    def send(self, message: Message) -> None:
+        """See `Notifier.send`. Where some of several addresses failed, a warning is logged instead."""
+        outcomes = self.deliver(message)
+        failures = [failure for failure in outcomes if failure is not None]
+        if len(failures) == len(outcomes):
+            raise failures[0]
+        for failure in failures:
+            log.warning("not notified", extra={"notifier": self.name, "code": failure.code, "reason": failure.message})
+
+    def deliver(self, message: Message) -> list[NotifyFailed | None]:
+        """Send a message, and tell for each address how that ended; None: it was taken.
+
+        Raises:
+            NotifyFailed: no address could be tried.
+        """
+        text = value_of(self._secret)
+        # Around the threads, not in them: filters belong to the process, and a thread may outlive this.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # their texts hold hosts, and as errors they would break services
+            try:
+                addresses = self._addresses(text)
+            except NotifyFailed:
+                raise
+            except Exception as error:  # noqa: BLE001  Apprise may do anything; a text of it may hold the address
+                raise NotifyFailed(f"{self.name} cannot be used: Apprise fails with {type(error).__name__}") from None
+            outcomes = all_within(self._patience, [partial(one.tell, message) for one in addresses])
+        return [self._failure(one, outcome) for one, outcome in zip(addresses, outcomes, strict=True)]
+
+    def _addresses(self, text: str) -> list[_Address]:
+        apprise = _load()
+        from apprise.utils.parse import parse_urls
+
+        asset = apprise.AppriseAsset(
+            app_id="Pagebind",
+            async_mode=False,  # with service_timeout: in this thread, not in a pool that Python waits for at its end
+            service_timeout=0,
+            http_redirects=False,  # a POST that is redirected arrives as a GET, and counts as sent
+            interpret_emojis=False,
+            storage_mode="memory",
+            pgp_autogen=False,
+            pem_autogen=False,
+        )
+        addresses = [_address(apprise, asset, written) for written in parse_urls(text)]  # type: ignore[no-untyped-call]
+        if not addresses:
+            raise NotifyRefused(f"{self.name} holds no address", fix=_LISTS_ADDRESSES)
+        return addresses
+
+    def _failure(self, address: _Address, outcome: _Outcome | None) -> NotifyFailed | None:
+        who = f"{self.name} ({address.scheme}://)" if address.scheme else self.name
+        if address.scheme in _LOCAL:
+            return NotifyRefused(
+                f"{who} leads to this machine itself, where nobody may be", fix="use a service on the network"
+            )
+        if address.sender is None:
+            return NotifyRefused(f"{who} holds no address that Apprise takes", fix=_LISTS_ADDRESSES)
+        if outcome is None:
+            return NotifyFailed(f"{who} did not take the message within {self._patience:g} s")
+        if outcome.taken:
+            return None
+        if outcome.status in _REFUSALS:
+            return NotifyRefused(
+                f"{who} did not take the message: it answered {outcome.status}",
+                fix="see whether the address is still right: its token, and whom it leads to",
+            )
+        why = outcome.error or (f"it answered {outcome.status}" if outcome.status else "")
+        return NotifyFailed(f"{who} did not take the message" + (f": {why}" if why else ""))
+
+
+class _Outcome(NamedTuple):
+    """How a service took a message. ``status``: of HTTP, or 0; ``error``: the class of what it raised, or nothing."""
+
+    taken: bool
+    status: int = 0
+    error: str = ""
+
+
+class _Address(NamedTuple):
+    """One address: its scheme, if it has one, and Apprise with this service alone; None where that is not to be had."""
+
+    scheme: str
+    sender: Any
+
+    def tell(self, message: Message) -> _Outcome:
+        """Send the message; raises nothing."""
+        if self.sender is None:
+            return _Outcome(taken=False)
+        as_markdown = self.scheme in _SHOWS_MARKDOWN
+        title, body = (_harmless(text, as_markdown=as_markdown) for text in (message.title, message.body))
+        try:
+            result = self.sender.notify(
+                title=title,
+                body=body,
+                notify_type=message.tone.value,
+                body_format="markdown" if as_markdown else "text",
+            )
+            return _Outcome(bool(result), _status_in(result))
+        except Exception as error:  # noqa: BLE001  services of Apprise raise what they like; a text may hold the address
+            return _Outcome(taken=False, error=type(error).__name__)
+
+
+def _address(apprise: Any, asset: Any, written: str) -> _Address:
+    found = _SCHEME.match(written)
+    scheme = found[1].lower() if found else ""
+    service = None if scheme in _LOCAL else apprise.Apprise.instantiate(written, asset=asset)
+    if service is None:
+        return _Address(scheme, None)
+    sender = apprise.Apprise(asset=asset)
+    sender.add(service)
+    return _Address(scheme, sender)
+
+
+def _load() -> Any:
+    """Apprise, whose own lines nobody gets: they hold hosts and parts of addresses."""
+    try:
+        with installed("notify", "[notify] urls need"):
+            import apprise
+    except ConfigError as error:
+        raise NotifyRefused(error.message, fix=error.fix) from error
+    logger = logging.getLogger("apprise")
+    logger.propagate = False
+    logger.setLevel(logging.WARNING)  # so much it needs itself: statuses are read from what it would have said
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())  # else Python's last resort prints them
+    for name in ("oauthlib", "requests_oauthlib", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # below it they write signatures, and paths with their tokens
+    return apprise
+
+
+def _harmless(text: str, *, as_markdown: bool) -> str:
+    calling = _MENTION.sub("@\N{ZERO WIDTH SPACE}", text)
+    return _MARKDOWN.sub(r"\\\g<0>", calling) if as_markdown else calling
+
+
+def _status_in(result: Any) -> int:
+    """The status of HTTP that a service was refused with, or 0: Apprise tells it in words alone."""
+    lines = (entry.message for one in result.results for attempt in one.attempts for entry in attempt.logs)
+    return next((int(found[1]) for line in lines if (found := _ANSWERED.search(line))), 0)
