@@ -1,0 +1,71 @@
+# Only with `egress_address`: a network whose one way out is a fixed address. Finalize calls nobody but Google.
+
+locals {
+  egress = { for function in local.functions : function => var.egress_address && function != "finalize" }
+}
+
+resource "google_compute_network" "egress" {
+  # checkov:skip=CKV2_GCP_18: nothing in it listens, and without a rule nothing is let in
+  count = var.egress_address ? 1 : 0
+
+  project                 = var.project
+  name                    = var.name
+  auto_create_subnetworks = false
+
+  depends_on = [google_project_service.services]
+}
+
+resource "google_compute_subnetwork" "egress" {
+  # checkov:skip=CKV_GCP_26: Pagebind's own lines tell what was asked of whom; flow logs are paid by the packet
+  # checkov:skip=CKV_GCP_76: it has no IPv6
+  count = var.egress_address ? 1 : 0
+
+  project                  = var.project
+  region                   = var.region
+  name                     = var.name
+  network                  = google_compute_network.egress[0].id
+  ip_cidr_range            = var.egress_range
+  private_ip_google_access = true # storage, queues and secrets are reached without the NAT, which is paid by the byte
+}
+
+resource "google_compute_address" "egress" {
+  count = var.egress_address ? 1 : 0
+
+  project = var.project
+  region  = var.region
+  name    = var.name
+  labels  = local.labels
+
+  depends_on = [google_project_service.services]
+}
+
+resource "google_compute_router" "egress" {
+  count = var.egress_address ? 1 : 0
+
+  project = var.project
+  region  = var.region
+  name    = var.name
+  network = google_compute_network.egress[0].id
+}
+
+resource "google_compute_router_nat" "egress" {
+  count = var.egress_address ? 1 : 0
+
+  project                            = var.project
+  region                             = var.region
+  name                               = var.name
+  router                             = google_compute_router.egress[0].name
+  nat_ip_allocate_option             = "MANUAL_ONLY"
+  nat_ips                            = google_compute_address.egress[*].self_link
+  source_subnetwork_ip_ranges_to_nat = "LIST_OF_SUBNETWORKS"
+
+  subnetwork {
+    name                    = google_compute_subnetwork.egress[0].id
+    source_ip_ranges_to_nat = ["ALL_IP_RANGES"]
+  }
+
+  log_config {
+    enable = true
+    filter = "ERRORS_ONLY"
+  }
+}
