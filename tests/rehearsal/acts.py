@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
-from tests.rehearsal.buckets import WORK
+from tests.rehearsal.deployment import PASSWORD
 from tests.rehearsal.processes import until
-from tests.rehearsal.stage import PASSWORD, Counts, expect, expect_same_books
+from tests.rehearsal.stage import Counts, expect, expect_same_books
 
 from pagebind.core import keys
 from pagebind.demo.answers import Request
@@ -310,7 +310,7 @@ def the_end(stage: Stage) -> str:
     expect("volumes held", document["held"], [])
     expect("what the last poll does", stage.counts().since(counts), Counts(0, 0, 0, 0))
     expect("error lines of fetch and finalize", stage.errors(stage.fetch) + stage.errors(stage.finalize), [])
-    expect("what is left in staging", stage.buckets.names(WORK, keys.STAGING), [])
+    expect("what is left in staging", stage.buckets.names(stage.deployment.work, keys.STAGING), [])
     found, wanted = _books_to_compare(stage)
     expect_same_books(found, wanted)
     expect("volumes bound", len(document["up_to_date"]), len(stage.books()))

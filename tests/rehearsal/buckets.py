@@ -12,14 +12,15 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from pagebind.demo.gcs_rules import object_target
 from pagebind.demo.http_relay import Upstream
 from pagebind.demo.store_calls import Answer, Call, Request
 from pagebind.demo.store_proxy import StoreProxy
 
 if TYPE_CHECKING:
-    from pagebind.demo.object_stores import GcsServer
+    from collections.abc import Iterable
 
-WORK, LIBRARY = "rehearsal-work", "rehearsal-library"
+    from pagebind.demo.object_stores import GcsServer
 
 _PUBLISHING = frozenset(
     {"objects.rewrite", "objects.compose", "objects.copy", "objects.insert", "objects.insert.chunk"}
@@ -27,21 +28,22 @@ _PUBLISHING = frozenset(
 
 
 class Buckets(StoreProxy):
-    """The strict proxy before two buckets, one for work and one for the library.
+    """The strict proxy before some buckets, of which one is the library.
 
     Attributes:
         published: keys of books, one for each time that one was published.
         broken: what was wrong with any of them when it was.
     """
 
-    def __init__(self, server: GcsServer) -> None:
+    def __init__(self, server: GcsServer, names: Iterable[str], library: str) -> None:
         super().__init__(server)
+        self._library = library
         self.published: list[str] = []
         self.broken: list[str] = []
         self._leaps: list[tuple[datetime, timedelta]] = []
         self._looking = threading.Lock()
         self._look = Upstream(server.port)
-        for bucket in (WORK, LIBRARY):
+        for bucket in names:
             server.create_bucket(bucket)
 
     def __exit__(self, *error: object) -> None:
@@ -76,23 +78,30 @@ class Buckets(StoreProxy):
             answer.body.read()
         assert answer.status == HTTPStatus.OK, (name, answer.status)
 
+    def exists(self, bucket: str, name: str) -> bool:
+        """Whether an object stands there now."""
+        return self._got(object_target(bucket, name))[0] == HTTPStatus.OK
+
     def _get(self, target: str) -> bytes:
+        status, content = self._got(target)
+        assert status == HTTPStatus.OK, (target, status)
+        return content
+
+    def _got(self, target: str) -> tuple[int, bytes]:
         with self._looking:
             answer = self._look.ask(Request("GET", target, (("Host", "127.0.0.1"),), io.BytesIO(), 0))
-            content = answer.body.read()
-        assert answer.status == HTTPStatus.OK, (target, answer.status)
-        return content
+            return answer.status, answer.body.read()
 
     def _asked(self, request: Request, call: Call, upstream: Upstream) -> Answer:
         answer = super()._asked(request, call, upstream)
-        if call.bucket == LIBRARY and call.operation in _PUBLISHING and answer.status == HTTPStatus.OK:
+        if call.bucket == self._library and call.operation in _PUBLISHING and answer.status == HTTPStatus.OK:
             self._open(call.key)
         return answer
 
     def _open(self, key: str) -> None:
         self.published.append(key)
         try:
-            with zipfile.ZipFile(io.BytesIO(self.read(LIBRARY, key))) as book:
+            with zipfile.ZipFile(io.BytesIO(self.read(self._library, key))) as book:
                 bad = book.testzip()
         except (AssertionError, zipfile.BadZipFile) as error:
             self.broken.append(f"{key}: {error}")

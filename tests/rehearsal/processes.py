@@ -19,8 +19,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.support.paths import REPOSITORY
@@ -31,7 +33,6 @@ from pagebind.demo.store_calls import Answer, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
     from typing import Self
 
 _HOST = "127.0.0.1"
@@ -39,6 +40,8 @@ _START_SECONDS = 60.0
 _LONGEST = 60.0
 _END_SECONDS = 5.0
 _LOOK_SECONDS = 0.01
+_IDENTITY = "Bearer made-up-identity-of-"
+"""Begins what callers carry, as `tests.support.task_queue` writes it too."""
 
 
 class TooLate(Exception):  # a finding of its own
@@ -61,12 +64,24 @@ class FunctionProcess:
         target: the name in main.py.
         home: a folder for it alone; its logs are there, one for each time that it was started.
         environment: all of it, but for the port.
+        python: the interpreter; it sees no modules but those of its own environment.
+        source: its file.
     """
 
-    def __init__(self, target: str, home: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        target: str,
+        home: Path,
+        environment: Mapping[str, str],
+        *,
+        python: Path = Path(sys.executable),
+        source: Path = REPOSITORY / "functions" / "main.py",
+    ) -> None:
         self.target = target
         self.home = home
         self.logs: list[Path] = []
+        self._python = python
+        self._source = source
         self._cwd = home / "workspace"
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,8 +93,8 @@ class FunctionProcess:
         """Start it, without waiting."""
         self.port = _free_port()
         self._user = tempfile.TemporaryDirectory(prefix="pagebind-")  # gunicorn's socket wants a short path
-        words = [sys.executable, "-m", "functions_framework", "--target", self.target, "--host", _HOST]
-        words += ["--source", str(REPOSITORY / "functions" / "main.py"), "--port", str(self.port)]
+        words = [str(self._python), "-I", "-m", "functions_framework", "--target", self.target, "--host", _HOST]
+        words += ["--source", str(self._source), "--port", str(self.port)]
         self.logs.append(self.home / f"log-{len(self.logs) + 1}")
         with self.logs[-1].open("wb") as log:
             self._process = subprocess.Popen(
@@ -145,19 +160,27 @@ class Handled:
 class Service:
     """A function with its instances, up while the context is.
 
-    As Cloud Run does, it gives each request a trace, lets requests wait while an instance starts, and answers 503 for
-    one that died.
+    As Cloud Run does, it lets in who may call, gives each request a trace, lets requests wait while an instance starts
+    or has enough to do, and answers 503 for one that died.
 
     Attributes:
         name: of the function.
         instances: its processes; to be filled before it is started.
+        concurrency: requests at the same time in each of them; None: as many as come.
+        admits: whether an account may call; empty: the request carries no identity.
+        refused: accounts that might not, in the order of their calls.
         handled: what was answered, in the order of the answers.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.instances: list[FunctionProcess] = []
+        self.concurrency: int | None = None
+        self.admits: Callable[[str], bool] = lambda _: True
+        self.refused: list[str] = []
         self.handled: list[Handled] = []
+        self._under_way: Counter[FunctionProcess] = Counter()
+        self._changed = threading.Condition()
         self._turn = itertools.count()
         self._up = threading.Event()
         self._front = Front(self._serve, 0, refuses=lambda: False)
@@ -201,32 +224,65 @@ class Service:
         """What all its processes have written, those that are gone too."""
         return [log.read_bytes() for instance in self.instances for log in instance.logs]
 
-    def call(self, body: bytes = b"", **headers: str) -> Handled:
-        """Send a POST, as the scheduler or a person does."""
+    def call(self, body: bytes = b"", *, method: str = "POST", account: str = "", **headers: str) -> Handled:
+        """Ask it, as the scheduler or a person does; ``account`` is whose identity the request carries."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if account:
+            named["Authorization"] = f"{_IDENTITY}{account}"
         with contextlib.closing(http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=120)) as asked:
-            asked.request("POST", "/", body, named)
+            asked.request(method, "/", body, named)
             answer = asked.getresponse()
             return _handled(answer.status, dict(answer.getheaders()), answer.read(), "")
 
     def _serve(self, request: Request, _: Upstream) -> Iterator[bytes]:
-        task = request.header("X-CloudTasks-TaskName")
-        trace = ("traceparent", f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01")
-        request = replace(request, headers=(*request.headers, trace))
-        self._up.wait(_START_SECONDS)
-        upstream = Upstream(self.instances[next(self._turn) % len(self.instances)].port)
-        try:
-            answer = upstream.ask(request)
-            content = answer.body.read()
-        except (OSError, http.client.HTTPException):
-            self.handled.append(Handled(0, "", {}, task))
-            failed = b"the instance died"
-            yield from on_wire(Answer(HTTPStatus.SERVICE_UNAVAILABLE, (), io.BytesIO(failed), len(failed)), "POST")
+        account = request.header("Authorization").removeprefix(_IDENTITY)
+        if not self.admits(account):
+            self.refused.append(account)
+            yield from on_wire(
+                _text(HTTPStatus.FORBIDDEN, b"the IAM principal lacks run.routes.invoke"), request.method
+            )
             return
+        trace = ("traceparent", f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01")
+        self._up.wait(_START_SECONDS)
+        with self._chosen() as instance:
+            answer = self._asked(instance, replace(request, headers=(*request.headers, trace)))
+        yield from on_wire(answer, request.method)
+
+    @contextlib.contextmanager
+    def _chosen(self) -> Iterator[FunctionProcess]:
+        """The instance with the least to do, in turn, as soon as it may take one more."""
+        with self._changed:
+            first = next(self._turn)
+            while True:
+                turns = [self.instances[(first + each) % len(self.instances)] for each in range(len(self.instances))]
+                chosen = min(turns, key=lambda instance: self._under_way[instance])
+                if self.concurrency is None or self._under_way[chosen] < self.concurrency:
+                    break
+                self._changed.wait()
+            self._under_way[chosen] += 1
+        try:
+            yield chosen
         finally:
-            upstream.close()
+            with self._changed:
+                self._under_way[chosen] -= 1
+                self._changed.notify()
+
+    def _asked(self, instance: FunctionProcess, request: Request) -> Answer:
+        """Its answer; 503 if it dies of it."""
+        task = request.header("X-CloudTasks-TaskName")
+        with contextlib.closing(Upstream(instance.port)) as upstream:
+            try:
+                answer = upstream.ask(request)
+                content = answer.body.read()
+            except (OSError, http.client.HTTPException):
+                self.handled.append(Handled(0, "", {}, task))
+                return _text(HTTPStatus.SERVICE_UNAVAILABLE, b"the instance died")
         self.handled.append(_handled(answer.status, dict(answer.headers), content, task))
-        yield from on_wire(Answer(answer.status, answer.headers, io.BytesIO(content), len(content)), "POST")
+        return replace(answer, body=io.BytesIO(content), length=len(content))
+
+
+def _text(status: HTTPStatus, content: bytes) -> Answer:
+    return Answer(status, (), io.BytesIO(content), len(content))
 
 
 def _handled(status: int, headers: Mapping[str, str], content: bytes, task: str) -> Handled:

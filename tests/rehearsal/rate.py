@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from tests.rehearsal.deployment import by_hand
 from tests.rehearsal.stage import Stage, expect
 from tests.support.task_queue import QueueRules
 
@@ -26,7 +27,8 @@ _WARM_UP = ("Ongoing/Warm/Vol 1", "Chapters/Warm/Vol 1/Ch 1")
 
 def stage(home: Path) -> Stage:
     """One with so many processes, and this rate."""
-    return Stage(home, fetchers=PROCESSES, rules=QueueRules(per_second=PER_SECOND, burst=BURST, concurrent=50))
+    rules = QueueRules(per_second=PER_SECOND, burst=BURST, concurrent=50)
+    return Stage(home, by_hand(fetchers=PROCESSES, rules=rules))
 
 
 def measure(stage: Stage) -> str:

@@ -1,7 +1,7 @@
 """The stage of the rehearsal: everything that the functions meet in the cloud, on this machine.
 
-A server with comics, two buckets with the configuration in one of them, two queues, and the three functions, each with
-only the environment and the files that it would have there.
+A server with comics, the buckets with the configuration in one of them, two queues, and the functions, each with only
+the environment, the files and the rights that it would have there.
 """
 
 from __future__ import annotations
@@ -16,19 +16,29 @@ import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.rehearsal.buckets import LIBRARY, WORK, Buckets
+from tests.rehearsal.buckets import Buckets
+from tests.rehearsal.deployment import (
+    BY_LOGIN,
+    LOGIN_CONFIGURATION,
+    PASSWORD,
+    READER,
+    SHARED,
+    by_hand,
+    users_file,
+    with_login,
+)
+from tests.rehearsal.doors import BucketDoor, Denied, QueueDoor, run_service
 from tests.rehearsal.processes import FunctionProcess, Handled, Service
 from tests.support.attended import Attended
 from tests.support.cloud_tasks import CloudTasks
-from tests.support.task_queue import QueueRules
 from tests.support.world import World
 
-from pagebind.config import template
 from pagebind.core import keys
 from pagebind.demo.accounts import User
-from pagebind.demo.library import MAIN_SUBSCRIPTION, OTHER_SUBSCRIPTIONS
+from pagebind.demo.library import OTHER_SUBSCRIPTIONS
 from pagebind.demo.object_stores import GcsServer
 from pagebind.demo.pictures import png
 
@@ -37,23 +47,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
+    from tests.rehearsal.deployment import Deployment, Function, Mount
+
     from pagebind.demo.answers import Request
     from pagebind.demo.store_calls import Call
     from pagebind.demo.store_proxy import Fault
 
-CONFIGURATION, LOGIN_CONFIGURATION = "pagebind.toml", "login.toml"
-"""The second has a user and a password instead of the token."""
-
-READER, PASSWORD = "reader", "the-password-of-the-rehearsal"
-
-MAX_ATTEMPTS = 6
-
-_SECRETS = "/secrets/alist"
-"""Where the configuration says that secrets lie: what has none mounted there finds nothing."""
-
-_SHARED = {"source.list_per_second": 0, "source.read_timeout": "5s", **MAIN_SUBSCRIPTION}
 _TIME_SCALE = 0.02
-_FAST = QueueRules(per_second=500, burst=100, concurrent=12, max_attempts=MAX_ATTEMPTS, min_backoff=10, max_backoff=60)
 _COMMAND_SECONDS = 120.0
 _QUIET_SECONDS = 60.0
 _FIELDS = {"time", "severity", "message", "logging.googleapis.com/trace", "logging.googleapis.com/labels"}
@@ -91,38 +91,62 @@ class Stage:
 
     Args:
         home: a folder that is there; everything goes below it.
-        fetchers: so many processes of fetch.
-        rules: of the queue of pages; by default, as fast as it goes.
+        deployment: what is deployed; by default, the functions of this checkout.
         seed: of the dice; None: another each time.
+        port: of the server with comics; 0: any.
+
+    Attributes:
+        denied: what accounts wanted of buckets and queues and may not.
     """
 
-    def __init__(self, home: Path, *, fetchers: int = 1, rules: QueueRules = _FAST, seed: int | None = None) -> None:
+    def __init__(
+        self, home: Path, deployment: Deployment | None = None, *, seed: int | None = None, port: int = 0
+    ) -> None:
         self.home = home
+        self.deployment = deployment or by_hand()
         self.seed = secrets.randbelow(10**6) if seed is None else seed
         self.comics = home / "comics"
         self.comics.mkdir()
-        self.server = Attended({"/comics": self.comics})
+        self.server = Attended({"/comics": self.comics}, port=port)
         self.server.accounts.add(User(READER, PASSWORD))
-        self.poll, self.fetch, self.finalize = (Service(name) for name in ("poll", "fetch", "finalize"))
-        self.poll_by_login = Service("poll")
-        self._fetchers = fetchers
-        self._rules = rules
+        self.denied: list[Denied] = []
+        self._by_name = {name: Service(function.target) for name, function in self.deployment.functions.items()}
         self._resources = ExitStack()
         self._secrets: set[str] = {PASSWORD}
         self._homes_at_home = 0
 
     @property
+    def poll(self) -> Service:
+        """The function."""
+        return self._by_name["poll"]
+
+    @property
+    def fetch(self) -> Service:
+        """The function."""
+        return self._by_name["fetch"]
+
+    @property
+    def finalize(self) -> Service:
+        """The function."""
+        return self._by_name["finalize"]
+
+    @property
+    def poll_by_login(self) -> Service:
+        """The function poll once more, with a user and a password instead of the token."""
+        return self._by_name[BY_LOGIN]
+
+    @property
     def services(self) -> tuple[Service, ...]:
-        """The functions; the last is poll once more, with a user and a password instead of the token."""
-        return (self.poll, self.fetch, self.finalize, self.poll_by_login)
+        """All functions."""
+        return tuple(self._by_name.values())
 
     def __enter__(self) -> Self:
         with self._resources:
             enter = self._resources.enter_context
             enter(self.server)
-            self.buckets = enter(Buckets(enter(GcsServer())))
-            self.queue = enter(CloudTasks({"fetch": self._rules, "finalize": _FAST}, time_scale=_TIME_SCALE))
-            self.configure()
+            self.buckets = enter(Buckets(enter(GcsServer()), self.deployment.buckets, self.deployment.library))
+            rules = {name: queue.rules for name, queue in self.deployment.queues.items()}
+            self.queue = enter(CloudTasks(rules, time_scale=_TIME_SCALE))
             self._deploy()
             self._resources = self._resources.pop_all()
         return self
@@ -133,80 +157,94 @@ class Stage:
     # -- how it is set up
 
     def _deploy(self) -> None:
+        bucket, name = self.deployment.configuration
+        if self.deployment.content is not None:
+            self.buckets.put(bucket, name, self.deployment.content)
+        else:
+            self.configure()
         for service in self.services:
             self._resources.enter_context(service)
-        self.poll.instances.append(self._instance("poll", "poll", token=True))
-        self.finalize.instances.append(self._instance("finalize", "finalize"))
-        self.fetch.instances += [
-            self._instance("fetch", f"fetch-{number}", token=True) for number in range(1, self._fetchers + 1)
-        ]
-        self.poll_by_login.instances.append(self._instance("poll", "poll-by-login", login=True))
-        self.mount_token(self.server.token, self.poll)
-        self.mount_password(PASSWORD)
+        for name, function in self.deployment.functions.items():
+            service, seen = self._by_name[name], self._seen_by(function)
+            service.concurrency = function.concurrency
+            service.admits = partial(self._admitted, function)
+            service.instances += [
+                self._instance(function, f"{name}-{number}", seen) for number in range(1, function.instances + 1)
+            ]
+        self._mount_again(
+            {"PAGEBIND_SOURCE_TOKEN": self.server.token, "PAGEBIND_SOURCE_PASSWORD": PASSWORD}, late=False
+        )
         for service in self.services:
             service.start()
         for service in self.services:
             service.ready()
 
-    def _instance(self, target: str, name: str, *, token: bool = False, login: bool = False) -> FunctionProcess:
+    def _seen_by(self, function: Function) -> dict[str, str]:
+        """Where a function finds buckets and queues: behind doors of its own, where there are rights."""
+        rights = self.deployment.rights
+        if rights is None:
+            return {"CLOUD_TASKS_EMULATOR_HOST": self.queue.host, **self.buckets.environment()}
+        names = {self.queue.queue_name(short): queue.name for short, queue in self.deployment.queues.items()}
+        bucket = BucketDoor(self.buckets, function.account, rights, self.denied)
+        queue = QueueDoor(self.queue, function.account, rights, self.denied, names)
+        self._resources.enter_context(bucket)
+        self._resources.enter_context(queue)
+        return {"CLOUD_TASKS_EMULATOR_HOST": queue.host, "STORAGE_EMULATOR_HOST": bucket.url}
+
+    def _admitted(self, function: Function, account: str) -> bool:
+        rights = self.deployment.rights
+        return rights is None or rights.may(account, "run.routes.invoke", run_service(function.service))
+
+    def _instance(self, function: Function, name: str, seen: Mapping[str, str]) -> FunctionProcess:
         home = self.home / name
         home.mkdir()
-        environment = {
+        platform = {
             "PATH": os.defpath,
-            "K_SERVICE": f"pagebind-{target}",
-            "K_REVISION": f"pagebind-{target}-00001-abc",
-            "K_CONFIGURATION": f"pagebind-{target}",
-            "FUNCTION_TARGET": target,
+            "K_SERVICE": function.service,
+            "K_REVISION": f"{function.service}-00001-abc",
+            "K_CONFIGURATION": function.service,
+            "FUNCTION_TARGET": function.target,
             "FUNCTION_SIGNATURE_TYPE": "http",
-            "GOOGLE_CLOUD_PROJECT": "rehearsal",
-            "LOG_EXECUTION_ID": "true",
-            "PAGEBIND_CONFIG": f"gs://{WORK}/{LOGIN_CONFIGURATION if login else CONFIGURATION}",
-            "PAGEBIND_QUEUE_FETCH": self.queue.queue_name("fetch"),
-            "PAGEBIND_QUEUE_FINALIZE": self.queue.queue_name("finalize"),
-            "PAGEBIND_QUEUE_FETCH_URL": self.fetch.url,
-            "PAGEBIND_QUEUE_FINALIZE_URL": self.finalize.url,
-            "PAGEBIND_QUEUE_SERVICE_ACCOUNT": "queue@rehearsal.iam.gserviceaccount.com",
-            "PAGEBIND_QUEUE_MAX_ATTEMPTS": str(MAX_ATTEMPTS),
-            "CLOUD_TASKS_EMULATOR_HOST": self.queue.host,
-            **self.buckets.environment(),
         }
-        if token:
-            environment["PAGEBIND_SOURCE_TOKEN"] = f"file:{home}/secrets/token"
-        if login:
-            environment["PAGEBIND_SOURCE_PASSWORD"] = f"file:{home}/secrets/password"
-        return FunctionProcess(target, home, environment)
+        here = self._here(function, home)
+        planned = {name: here.get(value, value) for name, value in function.environment.items()}
+        return FunctionProcess(
+            function.target, home, {**platform, **planned, **seen}, python=function.python, source=function.source
+        )
+
+    def _here(self, function: Function, home: Path) -> dict[str, str]:
+        """What stands on this machine for values of a function's environment: all that differs from the cloud."""
+        return {
+            **{one.url: self._by_name[name].url for name, one in self.deployment.functions.items()},
+            **{queue.name: self.queue.queue_name(name) for name, queue in self.deployment.queues.items()},
+            **{f"file:{mount.path}": f"file:{_mounted(home, mount)}" for mount in function.mounts},
+        }
 
     def configure(self, **bind: str) -> None:
-        """Write both configurations into the bucket; ``bind`` goes to its section."""
-        values = {
-            **_SHARED,
-            "source.url": self.server.url,
-            "source.token": f"file:{_SECRETS}/token",
-            "store.library": f"gs://{LIBRARY}",
-            "poll.budget": "60s",
-            "bind.settle": "0s",
-            "bind.give_up_epochs": 1,
-            "bind.give_up_after": "0s",
-            **{f"bind.{name}": value for name, value in bind.items()},
-        }
-        login = {"source.token": None, "source.username": READER, "source.password": f"file:{_SECRETS}/password"}
-        for name, chosen in ((CONFIGURATION, values), (LOGIN_CONFIGURATION, {**values, **login})):
-            self.buckets.put(WORK, name, (template(f"gs://{WORK}", chosen) + OTHER_SUBSCRIPTIONS).encode())
+        """Write the configuration into its bucket; ``bind`` goes to its section."""
+        bucket, name = self.deployment.configuration
+        self.buckets.put(bucket, name, users_file(self.server.url, self.deployment.file, **bind).encode())
+        if BY_LOGIN in self._by_name:
+            file = users_file(self.server.url, with_login(self.deployment.file), **bind)
+            self.buckets.put(bucket, LOGIN_CONFIGURATION, file.encode())
 
-    def mount_token(self, token: str, *services: Service) -> None:
-        """A new version of the secret, where these have it mounted; without any: poll and fetch.
-
-        Fetch gets none before it needs one: that is when a sign is refused.
-        """
+    def mount_token(self, token: str) -> None:
+        """A new version of the secret, where it is mounted."""
         self.note_secrets()
-        for service in services or (self.poll, self.fetch):
-            for instance in service.instances:
-                _mount(instance, "token", token)
+        self._mount_again({"PAGEBIND_SOURCE_TOKEN": token})
 
     def mount_password(self, password: str) -> None:
         """The same for the poll that logs in."""
         self._secrets.add(password)
-        _mount(self.poll_by_login.instances[0], "password", password)
+        self._mount_again({"PAGEBIND_SOURCE_PASSWORD": password})
+
+    def _mount_again(self, values: Mapping[str, str], *, late: bool = True) -> None:
+        """New contents of mounted secrets, by the settings that name them; without ``late``, not of those."""
+        for name, function in self.deployment.functions.items():
+            for mount in function.mounts:
+                if mount.variable in values and (late or not mount.late):
+                    for instance in self._by_name[name].instances:
+                        _change(_mounted(instance.home, mount), values[mount.variable])
 
     def note_secrets(self) -> None:
         """Remember what must never be read in a log: the token and the signs as they are now, and logins."""
@@ -228,8 +266,10 @@ class Stage:
             self.add(f"{path}/{number:03}.png")
 
     def schedule(self, service: Service | None = None) -> Handled:
-        """What the scheduler does: call poll, without a body."""
-        return (service or self.poll).call(X_CloudScheduler="true", User_Agent="Google-Cloud-Scheduler")
+        """What the scheduler does: call poll, or another ``service`` in its stead."""
+        asked = self.deployment.schedule
+        named = {"X_CloudScheduler": "true", "User_Agent": "Google-Cloud-Scheduler", **asked.headers}
+        return (service or self.poll).call(asked.body, method=asked.method, account=asked.account, **named)
 
     def schedule_at_once(self, times: int) -> list[Handled]:
         """Several such calls at the same time."""
@@ -257,7 +297,8 @@ class Stage:
         """Somebody's call of the real command, with the configuration of the functions."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PAGEBIND_")}
         environment |= self.buckets.environment()
-        environment["PAGEBIND_SOURCE_TOKEN"] = f"file:{self.poll.instances[0].home}/secrets/token"
+        mount, *_ = self.deployment.functions["poll"].mounts
+        environment[mount.variable] = f"file:{_mounted(self.poll.instances[0].home, mount)}"
         environment["HOME"] = environment["XDG_STATE_HOME"] = str(self.home)
         called = subprocess.run(
             [
@@ -266,7 +307,7 @@ class Stage:
                 "pagebind",
                 words[0],
                 "--config",
-                f"gs://{WORK}/{CONFIGURATION}",
+                "gs://{}/{}".format(*self.deployment.configuration),
                 "--json",
                 *words[1:],
             ],
@@ -284,7 +325,7 @@ class Stage:
         self._homes_at_home += 1
         home = self.home / f"at-home-{self._homes_at_home}"
         home.mkdir()
-        world = World(home, self.server, dict(_SHARED), OTHER_SUBSCRIPTIONS)
+        world = World(home, self.server, dict(SHARED), OTHER_SUBSCRIPTIONS)
         run = world.run()
         expect("the status of a run at home", (run.status, run.document["problems"]), (0, []))
         return world.books()
@@ -329,7 +370,7 @@ class Stage:
 
     def books(self) -> dict[str, bytes]:
         """The library."""
-        return self.buckets.objects(LIBRARY)
+        return self.buckets.objects(self.deployment.library)
 
     def downloads(self) -> list[str]:
         """The path of each file that was asked of the server, in order."""
@@ -358,6 +399,8 @@ class Stage:
         """What holds at every moment at which the queues are empty."""
         expect("what is queued", self.queue.pending(), 0)
         expect("what was dropped", self.queue.dropped, [])
+        expect("what rights denied", self.denied, [])
+        expect("callers that were refused", [service.refused for service in self.services if service.refused], [])
         expect("books that could not be read when they were published", self.buckets.broken, [])
         for key, content in self.books().items():
             with zipfile.ZipFile(io.BytesIO(content)) as book:
@@ -371,7 +414,7 @@ class Stage:
         self.note_secrets()
         texts = {f"a log of {service.name}": b"".join(service.logs()) for service in self.services}
         for prefix in _RECORDS:
-            texts |= self.buckets.objects(WORK, prefix)
+            texts |= self.buckets.objects(self.deployment.work, prefix)
         for name, text in texts.items():
             for secret in self._secrets:
                 if secret.encode() in text:
@@ -390,10 +433,14 @@ def expect_same_books(found: Mapping[str, bytes], wanted: Mapping[str, bytes]) -
     expect("books that differ", [key for key in found if found[key] != wanted[key]], [])
 
 
-def _mount(instance: FunctionProcess, name: str, secret: str) -> None:
+def _mounted(home: Path, mount: Mount) -> Path:
+    """Where a mounted secret is on this machine, for the instance with this folder."""
+    return home / mount.path.removeprefix("/")
+
+
+def _change(file: Path, secret: str) -> None:
     """As a mounted secret changes: from one moment to the next."""
-    file = instance.home / "secrets" / name
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_suffix(".new")
     new.write_text(secret, encoding="utf-8")
     new.replace(file)
