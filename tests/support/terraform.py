@@ -1,0 +1,199 @@
+"""Terraform's module in a copy of the working tree, planned and applied without a cloud.
+
+The copy holds what the module packs, and a configuration of its own; a test may change both. Where the stand-in of the
+providers is, it is used, and nothing leaves this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from filelock import FileLock
+from tests.support.paths import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
+MODULE = REPOSITORY / "infra" / "terraform"
+
+PROJECT, PROJECT_NUMBER, REGION = "comics-of-a-test", "123456789012", "europe-west1"
+"""The number is the stand-in's."""
+
+VARIABLES: Mapping[str, Any] = {
+    "project": PROJECT,
+    "region": REGION,
+    "rights_wait_seconds": 0,
+    "alert_emails": ["somebody@example.org"],
+}
+"""What every plan needs; the address is nobody's."""
+
+_SETUP = REPOSITORY.parent / "shared" / "terraform-offline" / "setup"
+_PACKED = ("functions", "shared/pagebind", "infra/terraform")
+_LEFT_OUT = shutil.ignore_patterns(
+    "__pycache__", ".mypy_cache", ".ruff_cache", ".terraform*", ".bundles", "*.tfstate*", "*.tfvars", "*.tfplan"
+)
+_SECONDS = 180.0
+
+
+class Unavailable(Exception):
+    """Terraform, or the stand-in of its providers, is not on this machine; the text says which."""
+
+
+class TerraformFailed(Exception):
+    """A command ended with an error; the text is what it printed."""
+
+
+class Engine(NamedTuple):
+    """How terraform is called.
+
+    Attributes:
+        environment: of its processes.
+        offline: whether it uses the stand-in; without it, only what asks no cloud can be done.
+    """
+
+    environment: Mapping[str, str]
+    offline: bool
+
+
+def engine() -> Engine:
+    """Terraform with the stand-in, where that is, else as it is installed. Raises: Unavailable."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "GOOGLE_"))}
+    environment = {**kept, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
+    if _SETUP.exists():
+        return Engine({**environment, **_stand_in(environment)}, offline=True)
+    if shutil.which("terraform") is None:
+        raise Unavailable("terraform is not installed")
+    return Engine(environment, offline=False)
+
+
+def _stand_in(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that make terraform use the stand-in; the first call on a machine prepares it."""
+    user = os.getuid() if sys.platform != "win32" else 0
+    with FileLock(Path(tempfile.gettempdir()) / f"pagebind-terraform-{user}.lock"):
+        done = subprocess.run([_SETUP], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise TerraformFailed(done.stderr)
+    asked = ("TF_CLI_CONFIG_FILE", "PATH")
+    script = f"{done.stdout}\n" + "\n".join(f'printf "%s\\0" "${name}"' for name in asked)
+    told = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
+    return dict(zip(asked, told.stdout.split("\0"), strict=False))
+
+
+class Plan(NamedTuple):
+    """A plan, as ``terraform show -json`` tells it.
+
+    Attributes:
+        document: all of it.
+        file: the plan itself, for `Workspace.apply`.
+    """
+
+    document: dict[str, Any]
+    file: Path
+
+    def resources(self, kind: str, name: str | None = None) -> dict[str, dict[str, Any]]:
+        """The planned values of all resources of a kind, by what follows the kind in their address.
+
+        That is ``functions["poll"]``; with ``name`` given, only those of that name, by their index: ``poll``.
+        """
+        found = {}
+        for resource in self.document["planned_values"]["root_module"]["resources"]:
+            if resource["type"] == kind and resource["mode"] == "managed" and name in (None, resource["name"]):
+                index = str(resource.get("index", ""))
+                key = index if name else resource["address"].removeprefix(f"{kind}.")
+                found[key] = resource["values"]
+        return found
+
+    @property
+    def changes(self) -> dict[str, tuple[str, ...]]:
+        """What is done to which resource, by address; what stays as it is, is left out."""
+        return {
+            change["address"]: tuple(change["change"]["actions"])
+            for change in self.document["resource_changes"]
+            if change["change"]["actions"] not in (["no-op"], ["read"])
+        }
+
+
+class Workspace:
+    """A copy of the working tree, as far as the module needs it, with a state of its own.
+
+    Attributes:
+        root: where the repository's root would be.
+        configuration: the ``pagebind.toml`` that is deployed.
+    """
+
+    def __init__(self, root: Path, engine: Engine) -> None:
+        self.root = root
+        self.configuration = root / "pagebind.toml"
+        self._engine = engine
+
+    @classmethod
+    def made(cls, root: Path, engine: Engine, configuration: str) -> Self:
+        """A new one, ready to plan. Raises: TerraformFailed: the providers cannot be had."""
+        made = cls(root, engine)
+        for part in _PACKED:
+            shutil.copytree(REPOSITORY / part, root / part, ignore=_LEFT_OUT)
+        made.configuration.write_text(configuration)
+        made.run("init", "-backend=false")
+        return made
+
+    def copy(self, root: Path) -> Self:
+        """The same once more, ready as well."""
+        shutil.copytree(self.root, root, symlinks=True)
+        return type(self)(root, self._engine)
+
+    @property
+    def module(self) -> Path:
+        """The folder of the module."""
+        return self.root / "infra" / "terraform"
+
+    def run(self, command: str, *words: str, environment: Mapping[str, str] | None = None) -> str:
+        """What a command prints. Raises: TerraformFailed."""
+        done = subprocess.run(
+            ["terraform", f"-chdir={self.module}", command, *words],
+            env={**self._engine.environment, **(environment or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_SECONDS,
+        )
+        if done.returncode:
+            raise TerraformFailed(f"terraform {shlex.join([command, *words])}\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+    def plan(
+        self, variables: Mapping[str, Any], *, token: str = "", secret_values: Mapping[str, str] | None = None
+    ) -> Plan:
+        """What an apply would do now.
+
+        Args:
+            variables: besides `VARIABLES`.
+            token: as an environment variable, which leaves no trace; empty: none.
+            secret_values: in the same way.
+
+        Raises:
+            TerraformFailed: it is refused.
+        """
+        folder = Path(tempfile.mkdtemp(dir=self.root, prefix="plan-"))
+        values, file = folder / "values.tfvars.json", folder / "plan.tfplan"
+        values.write_text(json.dumps({**VARIABLES, **variables}))
+        secrets = _ephemeral(token, secret_values)
+        self.run("plan", "-no-color", f"-var-file={values}", f"-out={file}", environment=secrets)
+        return Plan(json.loads(self.run("show", "-json", str(file))), file)
+
+    def apply(self, plan: Plan, *, token: str = "", secret_values: Mapping[str, str] | None = None) -> None:
+        """Do it; secrets as they were given to `plan`. Raises: TerraformFailed."""
+        self.run("apply", "-no-color", str(plan.file), environment=_ephemeral(token, secret_values))
+
+
+def _ephemeral(token: str, secret_values: Mapping[str, str] | None) -> dict[str, str]:
+    given = {"TF_VAR_token": token} if token else {}
+    return {**given, "TF_VAR_secret_values": json.dumps(dict(secret_values))} if secret_values else given
