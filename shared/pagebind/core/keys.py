@@ -15,6 +15,7 @@ are padded so that the order of keys is the order of events.
 ``runs/<inverted time>.<nonce>.json``                     what a poll saw and did; the newest first
 ``notices/<number>.json``                                 what people were told, and are not to be told again
 ``notices/<number>.<digest of whom>``                     this one has it, or cannot be had
+``notices/<number>.left``                                 whoever wrote it has gone, and not all have it
 ``hooks/<digest of which>/<inverted time>.json``          a reader was told of all books up to then
 ========================================================= =========================================
 """
@@ -52,6 +53,9 @@ ARCHIVE_TYPES = {
     "epub": "application/epub+zip",
 }
 """Media types of archives that are copied, by suffix."""
+
+LEFT = "left"
+"""In the place of a digest: whoever wrote the notice sends it no more, and not all have it."""
 
 _SLUG_LENGTH = 40
 _LAST_MILLISECOND = 10**13 - 1
@@ -132,6 +136,14 @@ class ReceiptMark(NamedTuple):
     created: float = 0.0
 
 
+class NoticeMark(NamedTuple):
+    """A notice or, with ``whom``, what says of it that this one has it."""
+
+    number: int
+    whom: str = ""
+    created: float = 0.0
+
+
 class DecisionMark(NamedTuple):
     """A decision; ``subject`` is what it was decided on (a revision, a version's or a key's digest), or empty."""
 
@@ -197,6 +209,34 @@ def run_time(key: str) -> float:
     return (_LAST_MILLISECOND - int(inverted)) / 1000 if inverted.isdigit() else 0.0
 
 
+def notice_key(number: int) -> str:
+    """Key of a notice."""
+    return f"{NOTICES}{number:06d}.json"
+
+
+def notice_mark_key(number: int, whom: str) -> str:
+    """Key of what says of a notice that this one has it, by the digest of its name, or `LEFT`."""
+    return f"{NOTICES}{number:06d}.{whom}"
+
+
+def hook_prefix(which: str) -> str:
+    """Begins the keys of a hook's calls; ``which`` is the digest of its name."""
+    return f"{HOOKS}{which}/"
+
+
+def hook_key(which: str, now: float) -> str:
+    """Key of what says that a hook was called ``now``."""
+    return f"{hook_prefix(which)}{_LAST_MILLISECOND - int(now * 1000):013d}.json"
+
+
+def hook_time(key: str) -> float | None:
+    """When the call of this key was made, in seconds since the epoch; None for another kind of object."""
+    match key.rpartition("/")[2].split("."):
+        case [inverted, "json"] if _is_number(inverted):
+            return (_LAST_MILLISECOND - int(inverted)) / 1000
+    return None
+
+
 def adoption(version: str) -> str:
     """What stands for the page in a `FailureMark` that says: the book of this version digest was not adopted."""
     return f"book-{version}"
@@ -260,3 +300,15 @@ def parse_decision(key: str, created: float = 0.0) -> DecisionMark | None:
         case [number, kind, subject, "json"] if number.isdigit():
             return DecisionMark(int(number), kind, subject, created)
     return None
+
+
+def parse_notice(key: str, created: float = 0.0) -> NoticeMark | None:
+    """Take the key of a notice or of a mark on it apart; None if it is neither."""
+    match key.removeprefix(NOTICES).split("."):
+        case [number, whom] if _is_number(number) and whom:
+            return NoticeMark(int(number), "" if whom == "json" else whom, created)
+    return None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
