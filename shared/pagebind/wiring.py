@@ -400,7 +400,7 @@ def hook_names(settings: Settings) -> tuple[str, ...]:
 
     Kavita names the library in the query, so one address may be called for several.
     """
-    addresses = [hook.url.partition("?")[0] for hook in settings.hooks]
+    addresses = [hook.address for hook in settings.hooks]
     places = [addresses[:number].count(address) + 1 for number, address in enumerate(addresses)]
     return tuple(
         address if place == 1 else f"{address} ({place})" for address, place in zip(addresses, places, strict=True)

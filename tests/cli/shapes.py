@@ -13,6 +13,7 @@ CODES = {
     "store",
     "config",
     "usage",
+    "notify",
     "listing_failed",
     "page_failed",
     "shrunk",
@@ -62,6 +63,7 @@ KEYS = {
     "retry": DECIDED,
     "bind": DECIDED,
     "forget": DECIDED,
+    "notify": {"schema", "sent", "problems"},
     "gc": {"schema", "removed", "bytes", "problems"},
     "demo": RUN,
 }
@@ -96,10 +98,20 @@ def check(command: str, document: Any) -> None:
     if command == "gc":
         assert set(document["removed"]) == {"manifests", "sent", "failures", "receipts", "entries", "runs"}
         assert all(type(count) is int for count in (*document["removed"].values(), document["bytes"]))
+    check_sent(document.get("sent", []))
     for book in document.get("books", []):
         assert set(book) == {"key", "ok", "pages", "problem"}
         assert (type(book["key"]), type(book["ok"]), type(book["pages"])) == (str, bool, int)
         assert book["ok"] == (book["problem"] is None)
+
+
+def check_sent(sent: Any) -> None:
+    for one in sent:
+        assert set(one) == {"name", "ok", "problem"}
+        assert (type(one["name"]), type(one["ok"])) == (str, bool)
+        assert one["ok"] == (one["problem"] is None)
+        if not one["ok"]:
+            check_problem(one["problem"])
 
 
 def check_volume(volume: Any) -> None:

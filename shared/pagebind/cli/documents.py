@@ -20,6 +20,7 @@ EMPTY: dict[str, dict[str, Any]] = {
     "retry": {"decided": [], **EMPTY_RUN},
     "bind": {"decided": [], **EMPTY_RUN},
     "forget": {"decided": [], **EMPTY_RUN},
+    "notify": {"sent": [], "problems": []},
     "gc": {"removed": dict.fromkeys(REMOVED, 0), "bytes": 0, "problems": []},
     "demo": EMPTY_RUN,
 }

@@ -25,6 +25,7 @@ _SUBCOMMANDS = {
     "retry": "Try again what failed.",
     "bind": "Decide what holds a volume back.",
     "forget": "Leave a volume alone.",
+    "notify": "Send a test message to those who are told of news.",
     "gc": "Remove what is not needed any more.",
     "demo": "Try it all without a server of your own.",
 }

@@ -271,6 +271,15 @@ class HookSettings(NamedTuple):
     headers: Mapping[str, str]
     debounce: float
 
+    def __repr__(self) -> str:
+        """Without what follows a ``?``, where some readers take their keys."""
+        return f"HookSettings(url={self.address!r}, headers={self.headers!r}, debounce={self.debounce!r})"
+
+    @property
+    def address(self) -> str:
+        """The URL without its query: what may be shown of it."""
+        return self.url.partition("?")[0]
+
 
 class Settings(NamedTuple):
     """Everything that the user configures."""

@@ -183,8 +183,8 @@ def secret_headers(value: object, place: Place) -> Mapping[str, str]:
 def hook_url(value: object, place: Place) -> str:
     """The address that a reader is called at; a query may stand in it, and is never part of a message."""
     address, mark, query = text(value, place).partition("?")
-    if "#" in query or not is_one_line(query) or " " in query:
-        raise place.wrong("holds a # or a blank behind its ?")
+    if "#" in address + query or not is_one_line(query) or " " in query:
+        raise place.wrong("holds a #, or a blank behind its ?")
     return web_address(address, place, credentials="secrets belong in headers", slash=True) + mark + query
 
 
@@ -194,8 +194,13 @@ def choices(*known: str) -> Reader:
 
     def read(value: object, place: Place) -> tuple[str, ...]:
         listed = [one.strip() for one in value.split(",")] if place.textual and isinstance(value, str) else value
-        if not isinstance(listed, list) or not listed or not all(one in known for one in listed):
+        if not isinstance(listed, list):
             raise place.unfit(value, expected)
+        if not listed:
+            raise place.wrong("is empty")
+        for one in listed:
+            if one not in known:
+                raise place.wrong(f"holds {shown(one)}, which is none of {', '.join(known)}")
         return tuple(word for word in known if word in listed)
 
     return read

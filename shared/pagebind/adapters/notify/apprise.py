@@ -40,6 +40,9 @@ _REFUSALS: Final = frozenset({401, 403, 404, 410})
 
 _LISTS_ADDRESSES: Final = "write it as Apprise's own list of services does, for example ntfys://ntfy.sh/topic"
 
+_MEND_IT: Final = "see whether the address is still right: its token, and whom it leads to"
+_LOOK_AT_IT: Final = "see whether the service can be reached from here, and whether the address is right"
+
 
 class AppriseNotifier:
     """See `pagebind.ports.notify.Notifier`. One reference; behind it stands one address, or several.
@@ -116,17 +119,15 @@ class AppriseNotifier:
             )
         if address.sender is None:
             return NotifyRefused(f"{who} holds no address that Apprise takes", fix=_LISTS_ADDRESSES)
-        if outcome is None:
-            return NotifyFailed(f"{who} did not take the message within {self._patience:g} s")
-        if outcome.taken:
+        if outcome is not None and outcome.taken:
             return None
+        lost = f"{who} did not take the message"
+        if outcome is None:
+            return NotifyFailed(f"{lost} within {self._patience:g} s", fix=_LOOK_AT_IT)
         if outcome.status in _REFUSALS:
-            return NotifyRefused(
-                f"{who} did not take the message: it answered {outcome.status}",
-                fix="see whether the address is still right: its token, and whom it leads to",
-            )
+            return NotifyRefused(f"{lost}: it answered {outcome.status}", fix=_MEND_IT)
         why = outcome.error or (f"it answered {outcome.status}" if outcome.status else "")
-        return NotifyFailed(f"{who} did not take the message" + (f": {why}" if why else ""))
+        return NotifyFailed(f"{lost}: {why}" if why else lost, fix=_LOOK_AT_IT)
 
 
 class _Outcome(NamedTuple):
@@ -180,13 +181,22 @@ def _load() -> Any:
     except ConfigError as error:
         raise NotifyRefused(error.message, fix=error.fix) from error
     logger = logging.getLogger("apprise")
-    logger.propagate = False
-    logger.setLevel(logging.WARNING)  # so much it needs itself: statuses are read from what it would have said
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())  # else Python's last resort prints them
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False  # it has a handler of its own, so Python's last resort prints nothing either
+    logger.addFilter(_statuses_alone)
     for name in ("oauthlib", "requests_oauthlib", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)  # below it they write signatures, and paths with their tokens
     return apprise
+
+
+def _statuses_alone(record: logging.LogRecord) -> bool:
+    """Make of Apprise's line what `_status_in` reads, whoever else may listen; drop those that tell of no status."""
+    try:
+        found = _ANSWERED.search(record.getMessage())
+    except Exception:  # noqa: BLE001  a line that cannot be made must not turn a message that arrived into one that did not
+        return False
+    record.msg, record.args, record.exc_info = found[0] if found else "", (), None
+    return found is not None
 
 
 def _harmless(text: str, *, as_markdown: bool) -> str:
