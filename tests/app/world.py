@@ -12,6 +12,7 @@ from tests.support.clock import FakeClock
 from tests.support.memory_source import MemorySource
 
 from pagebind.adapters.dispatch.local import LocalDispatch
+from pagebind.adapters.secrets import KeptSecrets
 from pagebind.adapters.stores.folder import FolderStore
 from pagebind.app.fetch import Fetch, Fetched
 from pagebind.app.finalize import Finalize, Finalized
@@ -159,7 +160,15 @@ class World:
             (),
         )
         return PartsWithoutPauses(
-            settings, self.source, self.work, self.library, self.clock, self.watches, self.policy, Silent()
+            settings,
+            self.source,
+            self.work,
+            self.library,
+            self.clock,
+            self.watches,
+            self.policy,
+            Silent(),
+            KeptSecrets({}, self.clock),
         )
 
     def run(self, *paths: str, limit: int | None = None, wait: bool = False, settle: float | None = 0.0) -> RunResult:
