@@ -93,9 +93,13 @@ class Runner:
         self._outdated = False
         self._looked_at_all = False
         self._begun = parts.clock.monotonic()
+        self._ended: float | None = None
 
     def run(self, request: RunRequest) -> RunResult:
-        """Do all that can be done now. An error that ends the run is in the result, with what was done before."""
+        """Do all that can be done now, and tell what is new.
+
+        An error that ends the run is in the result, with what was done before.
+        """
         clock = self._parts.clock
         self._begun, started = clock.monotonic(), clock.now()
         try:
@@ -103,6 +107,8 @@ class Runner:
                 self._run_alone(request, started)
         except PagebindError as error:
             self.result.error = self.result.error or error
+        self._ended = clock.monotonic()
+        self._tell(request)
         return self._sum_up()
 
     def interrupted(self) -> RunResult:
@@ -178,6 +184,16 @@ class Runner:
     def _end_threads(self) -> None:
         self._dispatch.stop()
         self._dispatch.join(self._grace)
+
+    def _tell(self, request: RunRequest) -> None:
+        """Tell people and readers what is new; others may work on the store meanwhile."""
+        parts = self._parts
+        if self._poll is None or not (parts.settings.notify.urls or parts.settings.hooks):
+            return
+        from pagebind.app import notices
+
+        run = notices.Run(self._poll, self._assessments, self.result.error, request.paths, self._bound)
+        notices.tell(parts.news, parts.work, parts.clock, run)
 
     def _collect_garbage(self) -> None:
         """Remove a little of what no state needs any more: a full `gc` is a command of its own."""
@@ -304,7 +320,8 @@ class Runner:
             result.file(report, self._bound)
         result.problems = self._problems(self._assessments)
         result.pages_reused = sum(max(0, pages - self._fetched[volume]) for volume, pages in self._bound.items())
-        result.seconds = round(self._parts.clock.monotonic() - self._begun, 3)
+        ended = self._parts.clock.monotonic() if self._ended is None else self._ended
+        result.seconds = round(ended - self._begun, 3)
         return result
 
 

@@ -45,6 +45,8 @@ _KINDS = {
     keys.DONE: "receipts",
     keys.STAGING: "entries",
     keys.RUNS: "runs",
+    keys.NOTICES: "notices",
+    keys.HOOKS: "hooks",
 }
 
 
@@ -148,7 +150,7 @@ class Gc:
         for volume in sorted(inventory.volumes.keys() | staging.keys()):
             for needless in self._of_volume(volume, inventory, staging.get(volume, []), now, collected.problems):
                 self._take(needless, collected, dry_run=dry_run)
-        for needless in _old_runs(self._work, now):
+        for needless in chain(_old_runs(self._work, now), _old_news(self._work, now)):
             self._take(needless, collected, dry_run=dry_run)
         return collected
 
@@ -203,6 +205,15 @@ def _old_runs(work: Store, now: float) -> Iterator[_Needless]:
     """Records of runs, whose keys are inverted times: the old ones are the last ones."""
     for info in work.list(keys.RUNS, after=keys.run_key(now - garbage.RUN_MEMORY, "")):
         yield _Needless(info.key, info.size)
+
+
+def _old_news(work: Store, now: float) -> Iterator[_Needless]:
+    """Old notices and calls of hooks. A run removes them where it writes new ones, for it has listed them then."""
+    listed = (keys.parse_notice(info.key, info.created) for info in work.list(keys.NOTICES))
+    for mark in garbage.needless_notices(filter(None, listed), now):
+        yield _Needless(keys.notice_key(mark))
+    calls = ((info.key, info.created) for info in work.list(keys.HOOKS) if keys.hook_time(info.key) is not None)
+    yield from map(_Needless, garbage.needless_calls(calls, now))
 
 
 def _remove(work: Store, needless: _Needless, collected: Collected) -> None:

@@ -32,7 +32,7 @@ from pagebind.ports.dispatch import Dispatch, FetchTask, FinalizeTask, Held
 from pagebind.ports.store import ABSENT, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from pagebind.app.inventory import Inventory
     from pagebind.core.history import History
@@ -119,6 +119,9 @@ class Poll:
         interval: seconds between polls.
         concurrency: listings under way at once.
         write: False for `plan`: nothing is recorded or handed out.
+
+    Attributes:
+        volumes: the histories of all volumes, as the store was listed last; None: it was not yet.
     """
 
     def __init__(
@@ -164,6 +167,7 @@ class Poll:
             keep=int(self._ahead),
         )
         self._inventory: Inventory | None = None
+        self.volumes: Mapping[str, History] | None = None
         self.survey = Survey()
         self._id = uuid.uuid4().hex
         self._restricted = False
@@ -196,7 +200,7 @@ class Poll:
         """
         self._restricted = bool(paths)
         self.walked, self.cursor = None, None if paths else cursor
-        self._inventory = inventories.take(self._work, self._library)
+        self._inventory = self._take()
         self._inventory.demand_a_library()
         budget = Budget(until, listings)
         start = "" if paths else cursor
@@ -215,7 +219,7 @@ class Poll:
         """
         self._restricted = True
         self.walked = self.cursor = None
-        self._inventory = inventories.take(self._work, self._library)
+        self._inventory = self._take()
         self._inventory.demand_a_library()
         self.survey = Survey()
         for volume in volumes:
@@ -240,9 +244,14 @@ class Poll:
     def assess(self) -> list[Assessment]:
         """Judge every volume that was seen."""
         if self._inventory is None:
-            self._inventory = inventories.take(self._work, self._library)
+            self._inventory = self._take()
         inventory, self._inventory = self._inventory, None
         return self._assessor.assess(self.survey.sightings, inventory, self._clock.now(), restricted=not self.complete)
+
+    def _take(self) -> Inventory:
+        inventory = inventories.take(self._work, self._library)
+        self.volumes = inventory.volumes
+        return inventory
 
     def _no_longer_there(self) -> Container[str]:
         """What the polls before this one found gone. Few volumes are asked about it, so the records are read then."""

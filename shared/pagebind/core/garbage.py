@@ -15,10 +15,10 @@ from pagebind.core.manifest import SHRINK_MEMORY
 from pagebind.core.shelf import Shelf, ShelfView, is_bound
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from pagebind.core.history import History
-    from pagebind.core.keys import FailureMark, ManifestMark, ReceiptMark
+    from pagebind.core.keys import FailureMark, ManifestMark, NoticeMark, ReceiptMark
 
 YOUNG = 86400.0
 """Seconds for which nothing is touched, whatever it is: somebody may be at work on it."""
@@ -31,6 +31,11 @@ STAGING_MEMORY = 30 * 86400.0
 
 RUN_MEMORY = 90 * 86400.0
 """Seconds for which the record of a run is kept."""
+
+NOTICE_MEMORY = 2 * 86400.0
+"""Seconds for which a notice is kept that is not the newest: after a day nobody sends it any more. Each poll that tells
+people something lists all of them.
+"""
 
 MOST_EPOCHS = 1000
 """So many failures of a page are looked at by any setting of `give_up_epochs`."""
@@ -102,6 +107,26 @@ def may_be_littered(history: History, pages: int, now: float) -> bool:
         return head is not None
     sent = [mark.created for mark in history.epochs(head)] if history.staged or history.debris else []
     return len(history.staged) > pages + 1 or (bool(sent) and max(sent) < now - STAGING_MEMORY)
+
+
+def needless_notices(marks: Iterable[NoticeMark], now: float) -> Iterator[NoticeMark]:
+    """Old notices and what is marked on them, but nothing of the newest one, which says what people know.
+
+    A notice goes before its marks: it would be sent again without them.
+    """
+    ordered = sorted(marks, key=lambda mark: (mark.number, mark.whom))
+    newest = max((mark.number for mark in ordered if not mark.whom), default=0)
+    return (mark for mark in ordered if mark.number < newest and mark.created < now - NOTICE_MEMORY)
+
+
+def needless_calls(calls: Iterable[tuple[str, float]], now: float) -> Iterator[str]:
+    """Keys of the old calls of hooks, but of the newest one of each, of all keys with their times of creation."""
+    seen: set[str] = set()
+    for key, created in sorted(calls):
+        hook = key.rpartition("/")[0]
+        if hook in seen and _is_old(created, now):
+            yield key
+        seen.add(hook)
 
 
 def _needless_failures(

@@ -137,7 +137,7 @@ class ReceiptMark(NamedTuple):
 
 
 class NoticeMark(NamedTuple):
-    """A notice or, with ``whom``, what says of it that this one has it."""
+    """A notice or, with ``whom``, what says of it that this one has it: the digest of a name, or `LEFT`."""
 
     number: int
     whom: str = ""
@@ -209,14 +209,9 @@ def run_time(key: str) -> float:
     return (_LAST_MILLISECOND - int(inverted)) / 1000 if inverted.isdigit() else 0.0
 
 
-def notice_key(number: int) -> str:
-    """Key of a notice."""
-    return f"{NOTICES}{number:06d}.json"
-
-
-def notice_mark_key(number: int, whom: str) -> str:
-    """Key of what says of a notice that this one has it, by the digest of its name, or `LEFT`."""
-    return f"{NOTICES}{number:06d}.{whom}"
+def notice_key(mark: NoticeMark) -> str:
+    """Key of a notice or of a mark on it."""
+    return f"{NOTICES}{mark.number:06d}.{mark.whom or 'json'}"
 
 
 def hook_prefix(which: str) -> str:

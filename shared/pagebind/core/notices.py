@@ -158,7 +158,7 @@ def compare(state: State | None, found: Found) -> tuple[Changes, State]:
     changes = Changes(
         _one_of_each([book for book in unknown if book.id not in found.taken_over]),
         [volume for volume, why in held.items() if state.held.get(volume) != why],
-        [volume for volume in failing if volume not in state.failing],
+        [volume for volume, seq in failing.items() if state.failing.get(volume) != seq],
         sorted(unlisted - state.unlisted),
         trouble if changed else None,
         state.trouble if changed else None,
@@ -277,7 +277,9 @@ def of_trouble(begun: Trouble, fix: str, before: Trouble | None) -> Topic:
     if before is None:
         head = f"{_IS_SO[begun.code]}, since {moment(begun.since)}."
     else:
-        head = f"{_IS_SO[begun.code]} now; before, {_WAS_SO[before.code]}. There is trouble since {moment(begun.since)}."
+        head = (
+            f"{_IS_SO[begun.code]} now; before, {_WAS_SO[before.code]}. There is trouble since {moment(begun.since)}."
+        )
     return Topic(_SHORT[begun.code], head, [f"To do: {fix}"] if fix else [], 0, FAILURE)
 
 

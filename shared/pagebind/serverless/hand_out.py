@@ -28,7 +28,7 @@ _TO_HAND_OUT = 0.85
 
 
 def hand_out(kept: Kept, paths: Sequence[str], limit: int | None) -> RunResult:
-    """Poll once. An error that ends it is in the result, with what was done before.
+    """Poll once, and tell what is new. An error that ends it is in the result, with what was done before.
 
     Args:
         kept: what it works with.
@@ -65,6 +65,10 @@ def hand_out(kept: Kept, paths: Sequence[str], limit: int | None) -> RunResult:
         # A poll that failed has handed out only some of what is due: the next one begins where it began.
         _write_down(parts, poll, started, done, result, cursor=poll.cursor if result.error is None else found)
     result.seconds = round(clock.monotonic() - begun, 3)
+    if parts.settings.notify.urls or parts.settings.hooks:
+        from pagebind.app import notices
+
+        notices.tell(parts.news, parts.work, clock, notices.Run(poll, done.assessments, result.error, paths))
     return result
 
 
