@@ -280,7 +280,7 @@ def of_trouble(begun: Trouble, fix: str, before: Trouble | None) -> Topic:
         head = (
             f"{_IS_SO[begun.code]} now; before, {_WAS_SO[before.code]}. There is trouble since {moment(begun.since)}."
         )
-    return Topic(_SHORT[begun.code], head, [f"To do: {fix}"] if fix else [], 0, FAILURE)
+    return Topic(_SHORT[begun.code], head, [f"To do: {printable(fix)}"] if fix else [], 0, FAILURE)
 
 
 def of_recovery(ended: Trouble, now: float) -> Topic:
@@ -350,7 +350,7 @@ def _cut_middle(text: str, length: int) -> str:
 
 
 _ADDRESS = re.compile(
-    r"\w+://\S+"  # a URL
+    r"\b\w+://\S+"  # a URL
     r"|\[[0-9A-Fa-f:.]+\](?::\d+)?"
     r"|(?<![\w./-])(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+:\d+"  # a host, or the number of one, with its port
     r"|(?<![\w./-])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])"
