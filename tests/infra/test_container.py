@@ -44,6 +44,7 @@ pytestmark = [
 BUILDER, FINAL = stages()
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "compose.yaml").read_text(encoding="utf-8"))
 SERVICE: dict[str, Any] = COMPOSE["services"]["pagebind"]
+GUIDE = (REPOSITORY / "docs" / "containers.md").read_text(encoding="utf-8")
 UID = 1000
 GRACE = 10.0
 """What `docker stop` waits."""
@@ -87,15 +88,18 @@ class Image:
     root: Root
     uid: int
 
-    def start(self, words: Sequence[str], more: dict[str, str]) -> subprocess.Popen[bytes]:
-        """Start a command in the container; its environment is the image's own variables and ``more``, nothing else."""
+    def start(self, words: Sequence[str], more: dict[str, str], place: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start a command in the container; its environment is the image's own variables and ``more``, nothing else.
+
+        ``place``: a folder to be in, instead of the image's.
+        """
         environment = self.root.environment(FINAL.environment.items(), more.items())
         environment["PATH"] = environment["PATH"].replace("$PATH", "/usr/bin:/bin")
         root = os.getuid() == 0
         return subprocess.Popen(
             words,
             executable=shutil.which(words[0], path=environment["PATH"]),
-            cwd=self.root.path(FINAL.value("WORKDIR")),
+            cwd=place or self.root.path(FINAL.value("WORKDIR")),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -105,9 +109,9 @@ class Image:
             extra_groups=[] if root else None,
         )
 
-    def run(self, words: Sequence[str], more: dict[str, str]) -> tuple[int, str, str]:
+    def run(self, words: Sequence[str], more: dict[str, str], place: Path | None = None) -> tuple[int, str, str]:
         """Its exit status and what it wrote."""
-        out, err = (process := self.start(words, more)).communicate(timeout=60)
+        out, err = (process := self.start(words, more, place)).communicate(timeout=60)
         return process.returncode, out.decode(), err.decode()
 
 
@@ -287,6 +291,31 @@ def test_who_runs_it_is_not_root_and_cannot_change_it(image: Image) -> None:
     code = "import os, sys; print(os.getuid(), *(os.access(folder, os.W_OK) for folder in sys.argv[1:]))"
     status, out, _ = image.run(["python", "-c", code, *map(image.root.here, folders)], {})
     assert (status, out.split()) == (0, [str(UID), "False", "False", "True", "True", "True"])
+
+
+def test_the_documented_commands_work(service: Service) -> None:
+    composed = re.findall(r"(?m)^ *docker compose (?:run --rm|exec pagebind) pagebind (.+)$", GUIDE)
+    assert {"doctor", "plan", "status", "verify"} <= set(composed)
+    for words in composed:
+        status, out, err = service.image.run(["pagebind", *words.split()], service.environment)
+        assert (status, err) == (0, ""), f"{words}: {out}{err}"
+    alone = re.findall(r"(?m)^ *docker run .* pagebind (.+)$", GUIDE)
+    assert {"demo", "init"} == set(alone)
+    mounted = service.image.root.path("/data/work/mounted")
+    for words in alone:
+        mounted.mkdir()
+        os.chown(mounted, service.image.uid, service.image.uid)
+        status, out, err = service.image.run(["pagebind", *words.split()], {}, mounted)
+        assert status == 0, f"{words}: {out}{err}"
+        shutil.rmtree(mounted)
+
+
+def test_the_override_of_the_guide_fits_the_service() -> None:
+    (written,) = re.findall(r"(?s)```yaml\n(services:.*?)```", GUIDE)
+    PyCompose.from_yaml(written)
+    for name, override in yaml.safe_load(written)["services"].items():
+        targets = {volume.split(":")[1] for volume in COMPOSE["services"][name]["volumes"]}
+        assert {volume.split(":")[1] for volume in override["volumes"]} <= targets
 
 
 def test_only_what_is_copied_is_sent_to_the_engine(tmp_path: Path) -> None:
