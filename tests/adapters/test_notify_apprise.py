@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.paths import REPOSITORY
 from tests.support.receiver import Receiver, dripping
 from tests.support.secret_stores import CANARY
 from tests.support.task_target import Call, Reply
@@ -310,3 +312,14 @@ def test_an_answer_is_awaited_no_longer_than_the_message_may_take(receiver: Rece
     notifier(receiver.address()).send(MESSAGE)
     timer.join()
     assert len(receiver.calls) == 1
+
+
+def test_the_addresses_of_the_documents_are_ones_that_apprise_takes() -> None:
+    text = (REPOSITORY / "docs" / "readers.md").read_text(encoding="utf-8")
+    table = re.findall(r"(?m)^\| (?!service|---)[^|]+\| ([^|]+) \|", text)
+    addresses = [address for cell in table for address in re.findall(r"`([^`]+)`", cell)]
+    assert len(addresses) >= 8
+    made = notifier("")._addresses(" ".join(addresses))
+    assert [(one.scheme, one.sender is None) for one in made] == [
+        (address.partition(":")[0], False) for address in addresses
+    ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.paths import REPOSITORY
 
 from pagebind.config import HookSettings, NotifySettings, parse
 from pagebind.errors import ConfigError
@@ -155,3 +157,15 @@ def test_printed_settings_hold_no_query() -> None:
     read = settings(f'[[hook]]\nurl = "http://a/scan?apiKey={CANARY}"\nheaders = {{ X = "env:KEY" }}')
     assert CANARY not in repr(read)
     assert "HookSettings(url='http://a/scan', headers={'X': 'env:KEY'}, debounce=300.0)" in repr(read)
+
+
+def test_the_recipes_of_the_documents_are_right() -> None:
+    text = (REPOSITORY / "docs" / "readers.md").read_text(encoding="utf-8")
+    recipes = re.findall(r"(?ms)^```toml\n(.*?)^```", text)
+    read = [settings(recipe) for recipe in recipes]
+    assert [len(one.notify.urls) for one in read] == [2, 0, 0, 0]
+    assert [one.hooks[0].headers for one in read[1:]] == [
+        {"X-API-Key": "env:KOMGA_API_KEY"},
+        {"Authorization": "env:KOMGA_LOGIN"},
+        {"x-api-key": "env:KAVITA_AUTH_KEY"},
+    ]
