@@ -100,6 +100,21 @@ def test_a_service_that_takes_plain_text_for_markdown_gets_it_escaped(receiver: 
     assert json.loads(call.body)["text"].endswith(r"- \*A\* \_b\_ \[e\](f) \# h")
 
 
+@pytest.mark.parametrize(
+    ("address", "as_markdown"),
+    [
+        ("discord://123456789012345678/abcdefghijklmnopqrstuvwxyz", True),
+        ("https://discord.com/api/webhooks/123456789012345678/abcdefghijklmnopqrstuvwxyz", True),
+        ("tgram://123456789:ABCdefGHIjklMNOpqrsTUVwxyz0123456789/987654321", False),
+        ("ntfy://topic", False),
+    ],
+)
+def test_discord_is_known_by_both_of_its_addresses(address: str, as_markdown: bool) -> None:
+    [made] = notifier("")._addresses(address)
+    assert made.sender is not None
+    assert made.as_markdown is as_markdown
+
+
 @pytest.mark.parametrize("between", [" ", ",", ", "])
 def test_several_addresses_stand_behind_one_reference(receiver: Receiver, between: str) -> None:
     notifier(between.join(receiver.address(path) for path in ("/a", "/b"))).send(MESSAGE)

@@ -25,8 +25,8 @@ _LOCAL: Final = frozenset({"blink1", "dbus", "gio", "glib", "gnome", "kde", "mac
 """Schemes that lead to no other machine: their programs would get what servers call their folders, and where Pagebind
 runs by itself nobody looks at a desktop."""
 
-_SHOWS_MARKDOWN: Final = frozenset({"discord", "mmost", "mmosts"})
-"""Schemes of services that take plain text for Markdown, which Apprise does not protect against."""
+_SHOWS_MARKDOWN: Final = frozenset({"Discord", "Mattermost"})
+"""Apprise's names of services that take plain text for Markdown, which Apprise does not protect against."""
 
 _MARKDOWN = re.compile(r"[\\*_~`|<>\[\]#]")
 _MENTION = re.compile(r"@(?=(?:everyone|here|channel|all)\b|[!&]?[0-9]{17,20})", re.IGNORECASE)
@@ -139,23 +139,29 @@ class _Outcome(NamedTuple):
 
 
 class _Address(NamedTuple):
-    """One address: its scheme, if it has one, and Apprise with this service alone; None where that is not to be had."""
+    """One address.
+
+    Attributes:
+        scheme: as it is written; empty: it has none.
+        sender: Apprise with this service alone; None where that is not to be had.
+        as_markdown: whether its service takes plain text for Markdown.
+    """
 
     scheme: str
     sender: Any
+    as_markdown: bool = False
 
     def tell(self, message: Message) -> _Outcome:
         """Send the message; raises nothing."""
         if self.sender is None:
             return _Outcome(taken=False)
-        as_markdown = self.scheme in _SHOWS_MARKDOWN
-        title, body = (_harmless(text, as_markdown=as_markdown) for text in (message.title, message.body))
+        title, body = (_harmless(text, as_markdown=self.as_markdown) for text in (message.title, message.body))
         try:
             result = self.sender.notify(
                 title=title,
                 body=body,
                 notify_type=message.tone.value,
-                body_format="markdown" if as_markdown else "text",
+                body_format="markdown" if self.as_markdown else "text",
             )
             return _Outcome(bool(result), _status_in(result))
         except Exception as error:  # noqa: BLE001  services of Apprise raise what they like; a text may hold the address
@@ -170,7 +176,8 @@ def _address(apprise: Any, asset: Any, written: str) -> _Address:
         return _Address(scheme, None)
     sender = apprise.Apprise(asset=asset)
     sender.add(service)
-    return _Address(scheme, sender)
+    # Not by the scheme: the https:// address that Discord itself shows leads to the same service.
+    return _Address(scheme, sender, service.service_name in _SHOWS_MARKDOWN)
 
 
 def _load() -> Any:
