@@ -160,7 +160,8 @@ class Namer:
         elif "source" in on and changes.ended is not None:
             yield notices.of_recovery(changes.ended, now)
         if "bound" in on and changes.books:
-            yield notices.of_books(len(changes.books), [self._book(book) for book in changes.books[: self._limit]])
+            named = sorted(self._book(book) for book in changes.books[: self._limit])
+            yield notices.of_books(len(changes.books), named)
         if "held" in on and changes.held:
             yield notices.of_held(len(changes.held), [self._held(a) for a in self._first(changes.held)])
         if "failed" in on and changes.failing:

@@ -235,13 +235,15 @@ class _Telling:
     def _send_all(self, texts: dict[int, Text | None], owed: Mapping[int, tuple[str, ...]], number: int) -> bool:
         """Send to everybody what they do not have. Says whether all have everything now."""
         names = list(self._notifiers)
-        first = number % len(names)  # so that none waits behind the same slow one in each poll
-        all_sent = True
-        for whom in names[first:] + names[:first]:
-            wanted = sorted(one for one in texts if whom in owed[one])
-            sent = all(self._send(whom, one, texts) for one in wanted[:_MOST])
-            all_sent = all_sent and sent and len(wanted) <= _MOST
-        return all_sent
+        first = number % len(names)  # so that none waits behind the same slow ones in each poll
+        wanted = {whom: sorted(one for one in texts if whom in owed[one]) for whom in names[first:] + names[:first]}
+        left = {whom for whom, numbers in wanted.items() if len(numbers) > _MOST}
+        stuck: set[str] = set()
+        for turn in range(_MOST):
+            for whom, numbers in wanted.items():
+                if turn < len(numbers) and whom not in stuck and not self._send(whom, numbers[turn], texts):
+                    stuck.add(whom)
+        return not (left or stuck)
 
     def _send(self, whom: str, number: int, texts: dict[int, Text | None]) -> bool:
         """Send one notice to one, or give it up. Says whether nothing of it is left to do."""
