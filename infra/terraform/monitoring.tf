@@ -51,7 +51,6 @@ locals {
         resource.type="cloud_run_revision"
         resource.labels.service_name=(${join(" OR ", [for function in ["fetch", "poll"] : "\"${local.names[function]}\""])})
         log_id("run.googleapis.com/stderr")
-        jsonPayload.message=("poll failed" OR "task failed")
         jsonPayload.code="auth"
       EOT
       labels   = { fix = "EXTRACT(jsonPayload.fix)" }
