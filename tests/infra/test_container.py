@@ -151,7 +151,8 @@ def _build(stage: Stage, root: Root, home: Path, python: str, *, owner: int = 0)
             case "COPY" if not value.startswith("--from"):
                 _copy(value.split(), sent, place)
             case "RUN" if ACCOUNTS not in value:
-                step = root.here(value).replace(f"-o {UID} -g {UID}", f"-o {owner} -g {owner}")
+                group = owner if os.getuid() == 0 else os.getgid()
+                step = root.here(value).replace(f"-o {UID} -g {UID}", f"-o {owner} -g {group}")
                 done = subprocess.run(
                     ["/bin/sh", "-c", step], cwd=place, env=environment, capture_output=True, text=True, check=False
                 )
