@@ -275,6 +275,12 @@ def test_neither_logs_nor_warnings_hold_any_part_of_an_address(
     assert CANARY not in caplog.text + out + err
 
 
+def test_others_who_use_the_same_library_are_not_silenced(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    notifier(receiver.address()).send(MESSAGE)
+    logging.getLogger("urllib3.connectionpool").warning("of somebody else")
+    assert caplog.messages == ["of somebody else"]
+
+
 def test_without_apprise_the_line_that_installs_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
     error = failure("json://127.0.0.1")

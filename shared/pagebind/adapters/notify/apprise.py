@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 import re
 import warnings
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -16,10 +18,14 @@ from pagebind.adapters.notify.attempt import PATIENCE, all_within, value_of
 from pagebind.errors import ConfigError, NotifyFailed, NotifyRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pagebind.ports.notify import Message
     from pagebind.ports.secrets import Secret
 
 log = logging.getLogger(__name__)
+
+_telling: ContextVar[bool] = ContextVar("telling", default=False)
 
 _LOCAL: Final = frozenset({"blink1", "dbus", "gio", "glib", "gnome", "kde", "macosx", "qt", "syslog", "windows"})
 """Schemes that lead to no other machine: their programs would get what servers call their folders, and where Pagebind
@@ -81,7 +87,7 @@ class AppriseNotifier:
         """
         text = value_of(self._secret)
         # Around the threads, not in them: filters belong to the process, and a thread may outlive this.
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _quiet():
             warnings.simplefilter("ignore")  # their texts hold hosts, and as errors they would break services
             try:
                 addresses = self._addresses(text)
@@ -191,9 +197,25 @@ def _load() -> Any:
     logger.setLevel(logging.WARNING)
     logger.propagate = False  # it has a handler of its own, so Python's last resort prints nothing either
     logger.addFilter(_statuses_alone)
-    for name in ("oauthlib", "requests_oauthlib", "urllib3.connectionpool"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # below it they write signatures, and paths with their tokens
+    for name in ("oauthlib", "requests_oauthlib"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # below it they write what they sign
+    logging.getLogger("urllib3.connectionpool").addFilter(_nothing_of_ours)
     return apprise
+
+
+def _nothing_of_ours(_: logging.LogRecord) -> bool:
+    """Drop what a library that others use too writes of a message that is being sent: paths, and tokens in them."""
+    return not _telling.get()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """While this lasts, and in threads that begin in it, a message is being sent."""
+    token = _telling.set(True)
+    try:
+        yield
+    finally:
+        _telling.reset(token)
 
 
 def _statuses_alone(record: logging.LogRecord) -> bool:
