@@ -493,6 +493,28 @@ def test_an_interrupted_run_tells_nothing_and_the_next_one_does(known: Telling) 
     assert known.later() == ["1 book"]
 
 
+def test_a_signal_while_people_are_told_leaves_what_the_run_has_done(known: Telling) -> None:
+    class Interrupt(BaseException):
+        pass
+
+    def interrupt(_: Message) -> None:
+        raise Interrupt
+
+    known.source.folder(OTHER, "1.jpg")
+    known.box.arriving = interrupt
+    known.policy = known.policy._replace(settle=0.0)
+    runner = Runner(known.parts(), nullcontext)
+    with pytest.raises(Interrupt):
+        runner.run(RunRequest())
+    result = runner.interrupted()
+    assert [volume.path for volume in result.bound] == [OTHER]
+    assert len(known.names(keys.RUNS)) == 2
+    known.box.arriving = lambda _: None
+    known.box.take()
+    assert known.later() == ["1 book"]
+    assert known.later() == []
+
+
 # -- once
 
 

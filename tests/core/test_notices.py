@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pagebind.core import keys, notices
+from pagebind.core.garbage import NOTICE_MEMORY, needless_notices
 from pagebind.core.keys import LEFT, NoticeMark, ReceiptMark
 from pagebind.core.notices import (
     LONGEST,
@@ -358,6 +359,18 @@ def test_a_long_name_keeps_its_end() -> None:
 def test_twenty_ordinary_books_are_all_named() -> None:
     items = [Item(f"One Piece/One Piece Vol {number:03}.cbz") for number in range(20)]
     assert "more" not in compose([of_books(20, items)]).body
+
+
+# -- what is old
+
+
+def test_old_notices_go_before_their_marks_and_the_newest_stays_whole() -> None:
+    old, young = NOW - NOTICE_MEMORY - 1, NOW - NOTICE_MEMORY + 1
+    ages = {1: old, 2: old, 3: young, 4: old}
+    marks = [NoticeMark(number, whom, created) for number, created in ages.items() for whom in ("ab", "", LEFT)]
+    gone = [(mark.number, mark.whom) for mark in needless_notices(marks, NOW)]
+    assert gone == [(1, ""), (1, "ab"), (1, LEFT), (2, ""), (2, "ab"), (2, LEFT)]
+    assert list(needless_notices([], NOW)) == []
 
 
 # -- as objects
