@@ -91,10 +91,11 @@ class Queue(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """What the scheduler asks, and as whom."""
+    """What the scheduler asks, and as whom: an identity is good for its ``audience`` alone."""
 
     url: str
     account: str
+    audience: str
     method: str = "POST"
     headers: Mapping[str, str] = {}
     body: bytes = b""
@@ -172,7 +173,7 @@ def by_hand(*, fetchers: int = 1, rules: QueueRules = FAST) -> Deployment:
     by_login = function(BY_LOGIN, "poll", password)
     login = {"PAGEBIND_CONFIG": f"gs://{WORK}/{LOGIN_CONFIGURATION}"}
     functions[BY_LOGIN] = by_login._replace(environment={**by_login.environment, **login})
-    schedule = Schedule(urls["poll"], _account("scheduler"))
+    schedule = Schedule(urls["poll"], _account("scheduler"), urls["poll"])
     file = {"store.url": f"gs://{WORK}", "store.library": f"gs://{LIBRARY}", "source.token": f"file:{_NOWHERE}/token"}
     return Deployment(functions, queues, schedule, (WORK, LIBRARY), WORK, LIBRARY, (WORK, CONFIGURATION), file)
 

@@ -7,7 +7,6 @@ cloud.google.com/tasks/docs/reference-access-control.
 from __future__ import annotations
 
 import io
-import secrets
 import threading
 from dataclasses import replace
 from http import HTTPStatus
@@ -17,7 +16,6 @@ from urllib.parse import parse_qs, urlsplit
 import grpc
 from tests.support import cloud_tasks
 
-from pagebind.demo import gcs_rules
 from pagebind.demo.gcs_rules import Refusal
 from pagebind.demo.http_relay import Front, Upstream, on_wire
 from pagebind.demo.store_calls import Answer, Request, gcs_call
@@ -45,7 +43,7 @@ class Denied(NamedTuple):
 
 
 class BucketDoor:
-    """The buckets as one account sees them, up while the context is."""
+    """The buckets as one account sees them, up while the context is. It takes no batches."""
 
     def __init__(self, buckets: Buckets, account: str, rights: Rights, denied: list[Denied]) -> None:
         self._buckets = buckets
@@ -71,19 +69,7 @@ class BucketDoor:
         return f"http://127.0.0.1:{self._front.server_address[1]}"
 
     def _serve(self, request: Request, upstream: Upstream) -> Iterator[bytes]:
-        if request.target.startswith("/batch/"):
-            yield from on_wire(self._batch(request, upstream), request.method)
-        else:
-            yield from on_wire(self._answer(request, upstream), request.method)
-
-    def _batch(self, request: Request, upstream: Upstream) -> Answer:
-        answers = []
-        for content_id, part in gcs_rules.batched(request):
-            answer = self._answer(part, upstream)
-            answers.append((content_id, answer.status, answer.body.read()))
-        boundary = f"batch_{secrets.token_hex(8)}"
-        content = gcs_rules.batch_answer(answers, boundary)
-        return _answer(HTTPStatus.OK, f"multipart/mixed; boundary={boundary}", content)
+        yield from on_wire(self._answer(request, upstream), request.method)
 
     def _answer(self, request: Request, upstream: Upstream) -> Answer:
         call = gcs_call(request)
@@ -96,7 +82,7 @@ class BucketDoor:
         if unseen and not self._rights.may(self._account, "storage.objects.list", bucket):
             answer.body.read()
             return self._refused("storage.objects.list", bucket)  # who may not list is not told that nothing is there
-        return self._led_here(answer)
+        return answer if call.operation == "objects.get_media" else self._led_here(answer)
 
     def _wanted(self, request: Request, call: Call) -> Iterator[tuple[str, str]]:
         """Permissions and resources; what is not known here wants a permission that nobody has."""
@@ -125,7 +111,8 @@ class BucketDoor:
         said = f"{self._account} does not have {permission} access to the Google Cloud Storage object. "
         said += f"Permission '{permission}' denied on resource (or it may not exist)."
         content = Refusal(HTTPStatus.FORBIDDEN, "forbidden", said).content()
-        return _answer(HTTPStatus.FORBIDDEN, "application/json; charset=UTF-8", content)
+        headers = (("Content-Type", "application/json; charset=UTF-8"),)
+        return Answer(HTTPStatus.FORBIDDEN, headers, io.BytesIO(content), len(content))
 
     def _led_here(self, answer: Answer) -> Answer:
         """An answer whose links lead through this door, and not past it."""
@@ -155,10 +142,6 @@ def bucket_resource(name: str) -> str:
 def object_resource(bucket: str, name: str) -> str:
     """The resource."""
     return f"{bucket_resource(bucket)}/objects/{name}"
-
-
-def _answer(status: HTTPStatus, kind: str, content: bytes) -> Answer:
-    return Answer(status, (("Content-Type", kind),), io.BytesIO(content), len(content))
 
 
 class QueueDoor:

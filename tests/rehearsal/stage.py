@@ -157,11 +157,9 @@ class Stage:
     # -- how it is set up
 
     def _deploy(self) -> None:
-        bucket, name = self.deployment.configuration
+        self.configure()
         if self.deployment.content is not None:
-            self.buckets.put(bucket, name, self.deployment.content)
-        else:
-            self.configure()
+            self.buckets.put(*self.deployment.configuration, self.deployment.content)
         for service in self.services:
             self._resources.enter_context(service)
         for name, function in self.deployment.functions.items():
@@ -268,8 +266,10 @@ class Stage:
     def schedule(self, service: Service | None = None) -> Handled:
         """What the scheduler does: call poll, or another ``service`` in its stead."""
         asked = self.deployment.schedule
+        (called,) = (name for name, function in self.deployment.functions.items() if function.url == asked.url)
+        account = asked.account if asked.audience == asked.url else ""
         named = {"X_CloudScheduler": "true", "User_Agent": "Google-Cloud-Scheduler", **asked.headers}
-        return (service or self.poll).call(asked.body, method=asked.method, account=asked.account, **named)
+        return (service or self._by_name[called]).call(asked.body, method=asked.method, account=account, **named)
 
     def schedule_at_once(self, times: int) -> list[Handled]:
         """Several such calls at the same time."""
