@@ -152,7 +152,7 @@ def test_other_refusals_may_pass(receiver: Receiver, status: int) -> None:
 
 
 def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
-    receiver.refuse(302, Location=f"{receiver.url}/elsewhere")
+    receiver.refuse(307, Location=f"{receiver.url}/elsewhere")
     assert failure(receiver.address()).retryable
     assert [call.path for call in receiver.calls] == ["/notify"]
 

@@ -104,8 +104,7 @@ class AppriseNotifier:
 
         asset = apprise.AppriseAsset(
             app_id="Pagebind",
-            async_mode=False,  # with service_timeout: in this thread, not in a pool that Python waits for at its end
-            service_timeout=0,
+            service_timeout=0,  # with one, it sends in a pool that Python waits for at its end; the time is kept here
             http_redirects=False,  # a POST that is redirected arrives as a GET, and counts as sent
             interpret_emojis=False,
             storage_mode="memory",
