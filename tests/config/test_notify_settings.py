@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -169,3 +171,24 @@ def test_the_recipes_of_the_documents_are_right() -> None:
         {"Authorization": "env:KOMGA_LOGIN"},
         {"x-api-key": "env:KAVITA_AUTH_KEY"},
     ]
+
+
+def test_where_nobody_is_told_nothing_of_it_is_loaded_and_a_secret_is_not_needed_before() -> None:
+    code = (
+        "import sys; from pagebind import wiring; from pagebind.config import parse\n"
+        "parts = wiring.build(parse(sys.argv[1], {}, 'x'), {})\n"
+        "news = parts.news()\n"
+        "loaded = [m for m in sys.modules if m.startswith(('pagebind.adapters.notify', 'pagebind.app.notices', 'apprise'))]\n"
+        "print(news and [one.name for one in (*news.notifiers, *news.hooks)], news and news[2:], sorted(loaded))\n"
+    )
+
+    def printed(more: str) -> str:
+        call = [sys.executable, "-c", code, HEAD + more]
+        return subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert printed("") == "None None []"
+    told = printed(
+        '[notify]\nurls = ["env:NOBODY"]\nlimit = 3\n[[hook]]\nurl = "http://a/b?c"\nheaders = { X = "env:NOBODY" }'
+    )
+    assert told.startswith("['env:NOBODY', 'http://a/b'] (('bound', 'held', 'failed', 'source'), 3) ")
+    assert "'apprise'" not in told
