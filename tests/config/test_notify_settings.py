@@ -178,7 +178,8 @@ def test_where_nobody_is_told_nothing_of_it_is_loaded_and_a_secret_is_not_needed
         "import sys; from pagebind import wiring; from pagebind.config import parse\n"
         "parts = wiring.build(parse(sys.argv[1], {}, 'x'), {})\n"
         "news = parts.news()\n"
-        "loaded = [m for m in sys.modules if m.startswith(('pagebind.adapters.notify', 'pagebind.app.notices', 'apprise'))]\n"
+        "kinds = ('pagebind.adapters.notify', 'pagebind.app.notices', 'apprise')\n"
+        "loaded = [name for name in sys.modules if name.startswith(kinds)]\n"
         "print(news and [one.name for one in (*news.notifiers, *news.hooks)], news and news[2:], sorted(loaded))\n"
     )
 
