@@ -25,9 +25,10 @@ from pagebind.app.gc import Gc
 from pagebind.app.notices import News, Run, tell
 from pagebind.app.survey import Survey
 from pagebind.config.settings import NotifySettings
-from pagebind.core import keys
+from pagebind.core import decisions, keys
+from pagebind.core.decisions import Decision, Kind
 from pagebind.core.history import History
-from pagebind.core.keys import LEFT, NoticeMark, ReceiptMark
+from pagebind.core.keys import LEFT, DecisionMark, NoticeMark, ReceiptMark
 from pagebind.errors import (
     AuthRefused,
     ListingFailed,
@@ -55,6 +56,7 @@ FOLDER = "/c/Series/Vol 1"
 OTHER = "/c/Series/Vol 2"
 KEY = "Series/Vol 1.cbz"
 QUARTER = 900.0
+HOUR = 3600.0
 DAY = 86400.0
 EVERYTHING = ("bound", "held", "failed", "source")
 
@@ -242,6 +244,15 @@ def test_a_held_volume_is_told_once_with_what_to_do(known: Telling) -> None:
     assert known.later() == ["1 held"]
 
 
+def test_a_held_volume_that_cannot_be_listed_for_a_while_stays_held(known: Telling) -> None:
+    known.source.remove(f"{FOLDER}/2.jpg")
+    assert known.later() == ["1 held"]
+    known.source.failing[FOLDER] = ListingFailed("no such storage", path=FOLDER)
+    assert known.later() == ["1 folder not listed"]
+    known.source.failing.clear()
+    assert known.later() == []
+
+
 def test_a_volume_of_which_pages_fail_is_told_when_that_begins(known: Telling) -> None:
     known.source.folder(OTHER, "1.jpg", "2.jpg")
     fault = PageFailed(f"{OTHER}/2.jpg: cdn.example:443 answered 500", path=f"{OTHER}/2.jpg")
@@ -266,6 +277,41 @@ def test_a_volume_that_fails_for_good_is_told_as_held(known: Telling) -> None:
     assert known.later() == ["1 failed"]
     known.clock.advance(DAY)
     assert [known.later() for _ in range(3)] == [[], ["1 held"], []]
+
+
+@pytest.fixture
+def cloud(world: Telling) -> Telling:
+    """Where polls hand out to a queue, and one failure is enough."""
+    world.policy = world.policy._replace(durable=True, settle=0.0, give_up_epochs=1, give_up_after=HOUR)
+    world.tell(world.walk())
+    return world
+
+
+def test_failures_that_an_operator_has_voided_are_not_told(cloud: Telling) -> None:
+    cloud.source.folder(FOLDER, "1.jpg")
+    cloud.source.page_faults[f"{FOLDER}/1.jpg"] = [PageFailed("gone")]
+    cloud.stage(FOLDER)
+    cloud.clock.advance(2 * HOUR)
+    cloud.tell(cloud.walk())
+    assert cloud.box.take() == ["1 held"]
+    retry = keys.decision_key(keys.volume_id(FOLDER), DecisionMark(1, Kind.RETRY))
+    cloud.work.put(retry, decisions.dump(Decision(Kind.RETRY, FOLDER)))
+    for _ in range(2):
+        cloud.clock.advance(QUARTER)
+        cloud.tell(cloud.walk())
+    assert cloud.box.take() == []
+
+
+def test_a_page_that_came_after_all_has_not_failed(cloud: Telling) -> None:
+    cloud.source.folder(FOLDER, "1.jpg", "2.jpg")
+    [first, _] = cloud.poll().dispatch.pages
+    cloud.source.page_faults[first.path] = [PageFailed("busy"), PageFailed("busy")]
+    cloud.fetch(first)
+    del cloud.source.page_faults[first.path]
+    cloud.fetch(first, repetition=True)
+    assert cloud.names(keys.FAILURES)
+    cloud.tell(cloud.walk())
+    assert cloud.box.take() == []
 
 
 def test_a_folder_that_cannot_be_listed_is_told_when_that_begins(known: Telling) -> None:
@@ -366,6 +412,21 @@ def test_only_so_many_are_named_and_read(known: Telling) -> None:
     assert message.body.splitlines()[-1] == "- and 4 more"
     receipts = [key for operation, key in store.calls if operation == "get" and key.startswith(keys.DONE)]
     assert len(receipts) == 3
+
+
+def test_what_cannot_be_read_in_time_is_named_by_its_id(known: Telling) -> None:
+    def slow(operation: str, key: str) -> None:
+        if operation == "get" and key.startswith(keys.DONE):
+            known.clock.advance(6)
+
+    for number in range(2, 6):
+        known.source.folder(f"/c/Series/Vol {number}", "1.jpg")
+    known.clock.advance(QUARTER)
+    known.work = WatchedStore(known.folders, before=slow)
+    known.run()
+    named = known.box.messages[0].body.splitlines()[1:]
+    assert Counter(line.endswith(".cbz") for line in named) == {True: 2, False: 2}
+    assert all("vol-" in line for line in named if not line.endswith(".cbz"))
 
 
 def test_a_book_that_moved_with_its_folder_is_no_new_book(known: Telling) -> None:
@@ -683,6 +744,9 @@ def test_who_is_new_is_not_told_what_was_before(known: Telling) -> None:
     known.source.folder("/c/Series/Vol 3", "1.jpg")
     known.later()
     assert [message.body for message in new.messages] == ["1 book bound:\n- Series/Vol 3.cbz"]
+    before = known.names(keys.NOTICES)
+    known.later()
+    assert known.names(keys.NOTICES) == before
 
 
 def test_slow_ones_do_not_hold_up_the_run_and_none_is_always_last(known: Telling) -> None:
@@ -785,6 +849,7 @@ def test_a_clock_that_ran_ahead_silences_no_reader(world: Telling, reader: Reade
     which = keys.digest(reader.name)
     world.later()
     world.later()
+    assert reader.calls == 2
     [call] = world.names(keys.hook_prefix(which))
     assert keys.hook_time(call) == pytest.approx(world.clock.now() + 10 * DAY, abs=DAY)
 
