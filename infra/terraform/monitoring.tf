@@ -10,6 +10,11 @@ resource "google_monitoring_notification_channel" "emails" {
   labels       = { email_address = each.key }
   user_labels  = local.labels
 
+  # An address that goes is taken out of the policies first: Google does not delete a channel that one of them names.
+  lifecycle {
+    create_before_destroy = true
+  }
+
   depends_on = [google_project_service.services]
 }
 

@@ -30,7 +30,7 @@ variable "alert_channels" {
 }
 
 variable "alert_hours" {
-  description = "Hours without a successful poll until somebody is told; null: never, for a schedule that is slower than 23 hours allow."
+  description = "Hours without a successful poll until somebody is told; null: never, for a schedule.cron whose polls lie further apart."
   type        = number
   default     = 6
 
@@ -41,7 +41,7 @@ variable "alert_hours" {
 
   validation {
     condition     = var.alert_hours == null || try(var.alert_hours * 60 >= var.schedule.every_minutes + 30, false)
-    error_message = "alert_hours would tell of a poll that is missing before it is due: with schedule.every_minutes = ${var.schedule.every_minutes} take ${ceil((var.schedule.every_minutes + 30) / 60)} hours or more, and null where that is above 23."
+    error_message = "alert_hours would tell of a poll that is missing before it is due: with schedule.every_minutes = ${var.schedule.every_minutes} take ${ceil((var.schedule.every_minutes + 30) / 60)} hours or more."
   }
 }
 

@@ -74,7 +74,7 @@ run "a_schedule_that_is_too_slow_is_not_watched" {
   variables {
     alert_emails = ["somebody@example.org"]
     alert_hours  = null
-    schedule     = { every_minutes = 1440 }
+    schedule     = { every_minutes = 720, cron = "0 4 * * *" }
   }
 
   assert {
