@@ -45,7 +45,7 @@ class Hook(Protocol):
 
     @property
     def name(self) -> str:
-        """Its address without what follows a ``?``: the same in every process."""
+        """Its address without what follows a ``?``, and no other hook's name: the same in every process."""
         ...
 
     @property
