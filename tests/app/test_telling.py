@@ -330,6 +330,27 @@ def test_a_folder_that_cannot_be_listed_is_told_when_that_begins(known: Telling)
     assert known.later() == ["1 folder not listed"]
 
 
+def test_a_folder_that_a_short_walk_does_not_come_to_is_as_it_was(known: Telling) -> None:
+    def walk(listings: int | None = None) -> list[str]:
+        poll = known.parts().poll(RecordingDispatch(durable=True), write=True)
+        poll.look(listings=listings)
+        known.tell(Run(poll, poll.step().assessments, None))
+        known.clock.advance(QUARTER)
+        return known.box.take()
+
+    known.source.folder("/c/Z", "1.jpg")
+    known.source.failing["/c/Z"] = ListingFailed("no such storage", path="/c/Z")
+    assert walk() == ["1 folder not listed"]
+    known.source.failing.clear()
+    assert walk(1) == []
+    known.source.failing["/c/Z"] = ListingFailed("no such storage", path="/c/Z")
+    assert walk() == []
+    known.source.failing.clear()
+    assert walk() == []
+    known.source.failing["/c/Z"] = ListingFailed("no such storage", path="/c/Z")
+    assert walk() == ["1 folder not listed"]
+
+
 def test_a_server_of_which_no_root_can_be_listed_answers(known: Telling) -> None:
     known.source.down = ServerUnreachable("away")
     assert known.later() == ["server unreachable"]
