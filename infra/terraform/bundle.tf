@@ -4,9 +4,10 @@
 locals {
   root = "${path.module}/../.."
 
+  # Without the command and the demo server.
   package = setsubtract(
     fileset("${local.root}/shared", "pagebind/**/{*.py,py.typed}"),
-    fileset("${local.root}/shared", "pagebind/{demo,cli}/**"),
+    setunion(fileset("${local.root}/shared", "pagebind/{demo,cli}/**"), ["pagebind/__main__.py"]),
   )
   code = merge(
     { "main.py" = "${local.root}/functions/main.py" },

@@ -82,7 +82,7 @@ resource "google_cloudfunctions2_function" "functions" {
     dynamic "secret_volumes" {
       for_each = local.mounted[each.key]
       content {
-        project_id = var.project
+        project_id = data.google_project.this.number # the platform answers with it, so an id would differ for ever
         secret     = google_secret_manager_secret.secrets[secret_volumes.key].secret_id
         mount_path = dirname(secret_volumes.value)
         versions {
@@ -96,7 +96,7 @@ resource "google_cloudfunctions2_function" "functions" {
     dynamic "secret_environment_variables" {
       for_each = local.secret_variables[each.key]
       content {
-        project_id = var.project
+        project_id = data.google_project.this.number
         key        = secret_environment_variables.key
         secret     = google_secret_manager_secret.secrets[secret_environment_variables.key].secret_id
         version    = google_secret_manager_secret_version.values[secret_environment_variables.key].version

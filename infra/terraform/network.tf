@@ -17,7 +17,6 @@ resource "google_compute_network" "egress" {
 
 resource "google_compute_subnetwork" "egress" {
   # checkov:skip=CKV_GCP_26: Pagebind's own lines tell what was asked of whom; flow logs are paid by the packet
-  # checkov:skip=CKV_GCP_76: it has no IPv6
   count = var.egress_address ? 1 : 0
 
   project                  = var.project

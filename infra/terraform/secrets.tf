@@ -23,7 +23,6 @@ locals {
 }
 
 resource "google_secret_manager_secret" "secrets" {
-  # checkov:skip=CKV_GCP_125: nobody can turn the token of somebody else's server but the person who has it
   for_each = local.secrets
 
   project   = var.project

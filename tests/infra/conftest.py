@@ -30,6 +30,9 @@ EVERYTHING: Mapping[str, Any] = {
 }
 """Every option at once, so that a test of the plan sees all that there can be."""
 
+PART = ("__init__.py", "__main__.py", "cli/run.py", "core/keys.py", "demo/server.py", "errors.py", "py.typed")
+"""Some of what is deployed and some of what is not: the plan is no other one for it, and sooner there."""
+
 
 @pytest.fixture(scope="session")
 def terraform_engine() -> Engine:
@@ -41,31 +44,34 @@ def terraform_engine() -> Engine:
 
 @pytest.fixture(scope="session")
 def workspace(terraform_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Never applied: who applies takes a copy."""
-    root = tmp_path_factory.mktemp("terraform") / "checkout"
+    """With a small part of the package. Never applied: who applies takes a copy."""
+    return _made(terraform_engine, tmp_path_factory, PART)
+
+
+@pytest.fixture(scope="session")
+def cloudless(terraform_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """With the whole package, where plans ask no cloud. Never applied: who applies takes a copy."""
+    _demand_stand_in(terraform_engine)
+    return _made(terraform_engine, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def everything(workspace: Workspace, terraform_engine: Engine) -> Plan:
+    """The plan of a first deployment with every option."""
+    _demand_stand_in(terraform_engine)
+    return workspace.plan(EVERYTHING, token=TOKEN, secret_values=SECRET_VALUES)
+
+
+def _made(engine: Engine, folders: pytest.TempPathFactory, package: tuple[str, ...] | None = None) -> Workspace:
+    root = folders.mktemp("terraform") / "checkout"
     try:
-        return Workspace.made(root, terraform_engine, template("gs://replaced-by-the-deployment"))
+        return Workspace.made(root, engine, template("gs://replaced-by-the-deployment"), package)
     except TerraformFailed as failed:
-        if terraform_engine.offline:
+        if engine.offline:
             raise
         pytest.skip(f"the providers cannot be had: {failed}")
 
 
-@pytest.fixture(scope="session")
-def cloudless(workspace: Workspace, terraform_engine: Engine) -> Workspace:
-    """As `workspace`, where plans ask no cloud."""
-    if not terraform_engine.offline:
+def _demand_stand_in(engine: Engine) -> None:
+    if not engine.offline:
         pytest.skip("a plan needs a cloud here: the stand-in of the providers is not on this machine")
-    return workspace
-
-
-@pytest.fixture(scope="session")
-def everything(cloudless: Workspace) -> Plan:
-    """The plan of a first deployment with every option."""
-    return cloudless.plan(EVERYTHING, token=TOKEN, secret_values=SECRET_VALUES)
-
-
-@pytest.fixture(scope="session")
-def plain(cloudless: Workspace) -> Plan:
-    """The plan of a first deployment with project and region alone."""
-    return cloudless.plan({})

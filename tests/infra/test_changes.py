@@ -1,4 +1,4 @@
-"""What later plans touch: a subscription, the code, nothing."""
+"""What later plans touch: a subscription, the code, or nothing."""
 
 from __future__ import annotations
 
@@ -8,24 +8,65 @@ import pytest
 from tests.infra.conftest import EVERYTHING, SECRET_VALUES, TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
     from typing import Any
 
     from tests.support.terraform import Plan, Workspace
 
-pytestmark = pytest.mark.xdist_group("terraform")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("terraform")]
+
+CONFIGURATION = "google_storage_bucket_object.configuration"
 
 
 @pytest.fixture(scope="module")
-def applied(cloudless: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    made = cloudless.copy(tmp_path_factory.mktemp("applied") / "checkout")
-    made.apply(_plan(made), token=TOKEN, secret_values=SECRET_VALUES)
+def applied(workspace: Workspace, everything: Plan, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The plan of everything, applied. Tests put back what they change."""
+    made = workspace.copy(tmp_path_factory.mktemp("applied") / "checkout")
+    made.apply(everything, token=TOKEN, secret_values=SECRET_VALUES)
     return made
 
 
-def _plan(workspace: Workspace, changed: Mapping[str, Any] | None = None) -> Plan:
-    return workspace.plan({**EVERYTHING, **(changed or {})}, token=TOKEN, secret_values=SECRET_VALUES)
+def changes(workspace: Workspace, *words: str) -> dict[str, str]:
+    return workspace.changes(EVERYTHING, *words, token=TOKEN, secret_values=SECRET_VALUES)
+
+
+@pytest.fixture
+def put_back() -> Any:
+    """Files as they were before."""
+    kept: dict[Path, bytes] = {}
+
+    def change(file: Path, addition: str) -> None:
+        kept[file] = file.read_bytes()
+        file.write_bytes(kept[file] + addition.encode())
+
+    yield change
+    for file, content in kept.items():
+        file.write_bytes(content)
 
 
 def test_a_second_plan_right_after_apply_is_empty(applied: Workspace) -> None:
-    assert _plan(applied).changes == {}
+    assert changes(applied) == {}
+    assert applied.files_with((TOKEN, *SECRET_VALUES.values())) == [], "a secret is in the state, or beside it"
+    assert "infra/terraform/terraform.tfstate" in applied.files_with(("pagebind-poll",)), "nothing is found at all"
+
+
+def test_a_changed_subscription_touches_the_configuration_alone(applied: Workspace, put_back: Any) -> None:
+    """And what is not deployed, or only looks new, touches nothing."""
+    put_back(applied.configuration, '\n[[subscription]]\npath = "/magazines"\n')
+    package = applied.root / "shared" / "pagebind"
+    put_back(package / "demo" / "server.py", "\n# changed\n")
+    put_back(package / "cli" / "run.py", "\n# changed\n")
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "errors.cpython-313.pyc").write_bytes(b"\xff")
+    (package / "errors.py").chmod(0o600)
+    (package / "errors.py").touch()
+    assert changes(applied, "-refresh=false") == {CONFIGURATION: "update"}
+
+
+def test_changed_code_replaces_the_bundles_and_updates_the_functions(applied: Workspace, put_back: Any) -> None:
+    put_back(applied.root / "shared" / "pagebind" / "errors.py", "\n# changed\n")
+    assert changes(applied, "-refresh=false") == {
+        **{f'google_cloudfunctions2_function.functions["{one}"]': "update" for one in ("poll", "fetch", "finalize")},
+        **{f'google_storage_bucket_object.bundle["{one}"]': "replace" for one in ("plain", "notify")},
+        **{f'terraform_data.bundle_digests["{one}"]': "update" for one in ("plain", "notify")},
+    }

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,7 +22,7 @@ from filelock import FileLock
 from tests.support.paths import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Self
 
 MODULE = REPOSITORY / "infra" / "terraform"
@@ -37,7 +39,7 @@ VARIABLES: Mapping[str, Any] = {
 """What every plan needs; the address is nobody's."""
 
 _SETUP = REPOSITORY.parent / "shared" / "terraform-offline" / "setup"
-_PACKED = ("functions", "shared/pagebind", "infra/terraform")
+_PACKAGE = "shared/pagebind"
 _LEFT_OUT = shutil.ignore_patterns(
     "__pycache__", ".mypy_cache", ".ruff_cache", ".terraform*", ".bundles", "*.tfstate*", "*.tfvars", "*.tfplan"
 )
@@ -88,6 +90,21 @@ def _stand_in(environment: Mapping[str, str]) -> dict[str, str]:
     return dict(zip(asked, told.stdout.split("\0"), strict=False))
 
 
+def call(engine: Engine, folder: Path, command: str, *words: str, environment: Mapping[str, str] | None = None) -> str:
+    """What a command prints about the module in a folder. Raises: TerraformFailed."""
+    done = subprocess.run(
+        ["terraform", f"-chdir={folder}", command, *words],
+        env={**engine.environment, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_SECONDS,
+    )
+    if done.returncode:
+        raise TerraformFailed(f"terraform {shlex.join([command, *words])}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
 class Plan(NamedTuple):
     """A plan, as ``terraform show -json`` tells it.
 
@@ -112,15 +129,6 @@ class Plan(NamedTuple):
                 found[key] = resource["values"]
         return found
 
-    @property
-    def changes(self) -> dict[str, tuple[str, ...]]:
-        """What is done to which resource, by address; what stays as it is, is left out."""
-        return {
-            change["address"]: tuple(change["change"]["actions"])
-            for change in self.document["resource_changes"]
-            if change["change"]["actions"] not in (["no-op"], ["read"])
-        }
-
 
 class Workspace:
     """A copy of the working tree, as far as the module needs it, with a state of its own.
@@ -136,11 +144,25 @@ class Workspace:
         self._engine = engine
 
     @classmethod
-    def made(cls, root: Path, engine: Engine, configuration: str) -> Self:
-        """A new one, ready to plan. Raises: TerraformFailed: the providers cannot be had."""
+    def made(cls, root: Path, engine: Engine, configuration: str, package: Iterable[str] | None = None) -> Self:
+        """A new one, ready to plan.
+
+        Args:
+            root: a folder that is not there yet.
+            engine: how terraform is called.
+            configuration: what is deployed.
+            package: files of the package; by default all. What a plan says hangs on none of them, and each of them
+                makes it slower: terraform compares each with each.
+
+        Raises:
+            TerraformFailed: the providers cannot be had.
+        """
         made = cls(root, engine)
-        for part in _PACKED:
+        for part in ("functions", "infra/terraform") if package else ("functions", "infra/terraform", _PACKAGE):
             shutil.copytree(REPOSITORY / part, root / part, ignore=_LEFT_OUT)
+        for name in package or ():
+            (root / _PACKAGE / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / _PACKAGE / name, root / _PACKAGE / name)
         made.configuration.write_text(configuration)
         made.run("init", "-backend=false")
         return made
@@ -157,17 +179,7 @@ class Workspace:
 
     def run(self, command: str, *words: str, environment: Mapping[str, str] | None = None) -> str:
         """What a command prints. Raises: TerraformFailed."""
-        done = subprocess.run(
-            ["terraform", f"-chdir={self.module}", command, *words],
-            env={**self._engine.environment, **(environment or {})},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_SECONDS,
-        )
-        if done.returncode:
-            raise TerraformFailed(f"terraform {shlex.join([command, *words])}\n{done.stdout}\n{done.stderr}")
-        return done.stdout
+        return call(self._engine, self.module, command, *words, environment=environment)
 
     def plan(
         self, variables: Mapping[str, Any], *, token: str = "", secret_values: Mapping[str, str] | None = None
@@ -182,16 +194,76 @@ class Workspace:
         Raises:
             TerraformFailed: it is refused.
         """
-        folder = Path(tempfile.mkdtemp(dir=self.root, prefix="plan-"))
-        values, file = folder / "values.tfvars.json", folder / "plan.tfplan"
-        values.write_text(json.dumps({**VARIABLES, **variables}))
+        values = self._values(variables)
+        file = values.with_name("plan.tfplan")
         secrets = _ephemeral(token, secret_values)
         self.run("plan", "-no-color", f"-var-file={values}", f"-out={file}", environment=secrets)
         return Plan(json.loads(self.run("show", "-json", str(file))), file)
 
+    def changes(
+        self, variables: Mapping[str, Any], *words: str, token: str = "", secret_values: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """What an apply would do now, by address: ``create``, ``update``, ``replace``, ``delete``.
+
+        Args:
+            variables: besides `VARIABLES`.
+            words: further words of the command.
+            token: see `plan`.
+            secret_values: see `plan`.
+
+        Raises:
+            TerraformFailed: it is refused.
+        """
+        file = self._values(variables)
+        printed = self.run("plan", "-json", f"-var-file={file}", *words, environment=_ephemeral(token, secret_values))
+        lines = printed.splitlines()
+        told = [line for line in map(json.loads, lines) if line["type"] == "planned_change"]
+        return {line["change"]["resource"]["addr"]: line["change"]["action"] for line in told}
+
+    def order(self) -> dict[str, set[str]]:
+        """What is made before each resource, near and far, by address without index."""
+        edges = re.findall(r'^  "([^"]+)" -> "([^"]+)";$', self.run("graph"), re.MULTILINE)
+        before: dict[str, set[str]] = {}
+        for later, earlier in edges:
+            before.setdefault(later, set()).add(earlier)
+            before.setdefault(earlier, set())
+        return {one: _all_before(one, before) for one in before}
+
+    def files_with(self, texts: Iterable[str]) -> list[str]:
+        """Files below `root` in which one of these stands, also inside of archives such as plans."""
+        wanted = [text.encode() for text in texts]
+        return sorted(
+            str(file.relative_to(self.root))
+            for file in self.root.rglob("*")
+            if file.is_file() and any(text in content for content in _contents(file) for text in wanted)
+        )
+
     def apply(self, plan: Plan, *, token: str = "", secret_values: Mapping[str, str] | None = None) -> None:
         """Do it; secrets as they were given to `plan`. Raises: TerraformFailed."""
         self.run("apply", "-no-color", str(plan.file), environment=_ephemeral(token, secret_values))
+
+    def _values(self, variables: Mapping[str, Any]) -> Path:
+        """A new file with the variables, in a folder of its own."""
+        file = Path(tempfile.mkdtemp(dir=self.root, prefix="plan-")) / "values.tfvars.json"
+        file.write_text(json.dumps({**VARIABLES, **variables}))
+        return file
+
+
+def _all_before(one: str, before: Mapping[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    waiting = [one]
+    while waiting:
+        new = before[waiting.pop()] - found
+        found |= new
+        waiting += new
+    return found
+
+
+def _contents(file: Path) -> Iterator[bytes]:
+    yield file.read_bytes()
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            yield from map(archive.read, archive.namelist())
 
 
 def _ephemeral(token: str, secret_values: Mapping[str, str] | None) -> dict[str, str]:
