@@ -75,23 +75,27 @@ def _run(*words: str) -> None:
 
 
 class Planned:
-    """A plan of a deployment whose secrets are files.
+    """A plan.
 
     Args:
         plan: the plan.
         module: the folder that its paths start from.
+        secret_values: those that it was made with: no plan tells them.
         rights: others than those that it grants.
     """
 
-    def __init__(self, plan: Plan, module: Path, rights: Granted | None = None) -> None:
+    def __init__(
+        self, plan: Plan, module: Path, secret_values: Mapping[str, str], rights: Granted | None = None
+    ) -> None:
         self.rights = rights or granted(plan)
         self._plan = plan
         self._module = module
+        self._secret_values = secret_values
         self._functions = list(plan.resources("google_cloudfunctions2_function").values())
 
     def with_rights(self, rights: Granted) -> Planned:
         """The same with other rights."""
-        return Planned(self._plan, self._module, rights)
+        return Planned(self._plan, self._module, self._secret_values, rights)
 
     def bundles(self) -> dict[Object, Path]:
         """What the functions are built from."""
@@ -136,14 +140,13 @@ class Planned:
 
     def _function(self, planned: Mapping[str, Any], installed: Mapping[Object, Installed]) -> Function:
         (build,), (service,) = planned["build_config"], planned["service_config"]
-        assert not service["secret_environment_variables"], "their values stand in no plan"
         bundle = installed[_bundle_of(planned)]
         return Function(
             planned["name"],
             build["entry_point"],
             self._address(planned),
             service["service_account_email"],
-            service["environment_variables"],
+            {**service["environment_variables"], **dict(self._variables(service))},
             tuple(self._mounts(service)),
             bundle.python,
             bundle.source,
@@ -159,14 +162,25 @@ class Planned:
         return f"https://{planned['name']}-{project['number']}.{planned['location']}.run.app"
 
     def _mounts(self, service: Mapping[str, Any]) -> Iterator[Mount]:
-        """The secrets that its account may read, each with the setting that names its file."""
+        """The secrets in files that its account may read, each with the setting that names its file."""
         variables = {value: name for name, value in service["environment_variables"].items()}
         for volume in service["secret_volumes"]:
             for version in volume["versions"]:
                 path = f"{volume['mount_path']}/{version['path']}"
-                secret = secret_resource(volume["secret"])
-                if self.rights.may(service["service_account_email"], "secretmanager.versions.access", secret):
+                if self._may_read(service, volume["secret"]):
                     yield Mount(variables[f"file:{path}"], path)
+
+    def _variables(self, service: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """The secrets in variables that its account may read."""
+        planned = self._plan.resources("google_secret_manager_secret", "secrets")
+        values = {planned[name]["secret_id"]: value for name, value in self._secret_values.items()}
+        for variable in service["secret_environment_variables"]:
+            if self._may_read(service, variable["secret"]):
+                yield variable["key"], values[variable["secret"]]
+
+    def _may_read(self, service: Mapping[str, Any], secret: str) -> bool:
+        account = service["service_account_email"]
+        return self.rights.may(account, "secretmanager.versions.access", secret_resource(secret))
 
     def _schedule(self) -> Schedule:
         (job,) = self._values("google_cloud_scheduler_job")
@@ -178,12 +192,10 @@ class Planned:
 
 
 def _demand_addresses(functions: Mapping[str, Function]) -> None:
-    """Functions call each other, and nobody else. Raises: AssertionError: one is told of an address that is none's."""
-    addresses = {function.url for function in functions.values()}
-    for function in functions.values():
-        told = {value for name, value in function.environment.items() if name.endswith("_URL") and "://" in value}
-        stores = {value for value in told if value.startswith("gs://")}
-        assert told - stores <= addresses, function
+    """Raises: AssertionError: a function is told of one that is not there."""
+    there = {function.url for function in functions.values()}
+    told = {value for function in functions.values() for value in function.environment.values()}
+    assert {value for value in told if "run.app" in value} <= there
 
 
 def _bundle_of(function: Mapping[str, Any]) -> Object:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +19,7 @@ from tests.rehearsal.doors import object_resource, run_service
 from tests.rehearsal.processes import until
 from tests.rehearsal.stage import Stage, expect
 from tests.support.servers import skipping
+from tests.support.task_target import Target
 
 from pagebind.core import keys
 
@@ -34,8 +37,16 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="groups of processes are POSIX"),
 ]
 
-FILE = {"store.url": "file:///srv/pagebind", "store.library": "file:///srv/comics", "source.token": "env:ALIST_TOKEN"}
-"""As it worked at home: none of it is there in the cloud."""
+FILE = {
+    "store.url": "file:///srv/pagebind",
+    "store.library": "file:///srv/comics",
+    "source.token": "env:ALIST_TOKEN",
+    "notify.urls": ["env:NOTIFY_URL"],
+}
+"""As it worked at home: of these, only the last is the same in the cloud."""
+
+PHONE_PASSWORD = "the-password-of-the-phone"
+VARIABLES = {"token_version": "1", "notifications": True, "secrets": {"NOTIFY_URL": {"version": "1"}}}
 
 
 class Ready(NamedTuple):
@@ -58,16 +69,24 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def ready(cloudless: Workspace, port: int, tmp_path_factory: pytest.TempPathFactory) -> Ready:
+def phone() -> Iterator[Target]:
+    """Where people are told."""
+    with Target() as target:
+        yield target
+
+
+@pytest.fixture(scope="module")
+def ready(cloudless: Workspace, port: int, phone: Target, tmp_path_factory: pytest.TempPathFactory) -> Ready:
     home = tmp_path_factory.mktemp("deployed")
     checkout = cloudless.copy(home / "checkout")
     checkout.configuration.write_text(users_file(f"http://127.0.0.1:{port}", FILE), encoding="utf-8")
-    plan = checkout.plan({"token_version": "1"}, token="told by nobody")
-    planned = Planned(plan, checkout.module)
+    secret_values = {"NOTIFY_URL": phone.url.replace("http://", f"json://pagebind:{PHONE_PASSWORD}@")}
+    plan = checkout.plan(VARIABLES, token="told by nobody", secret_values=secret_values)
+    planned = Planned(plan, checkout.module, secret_values)
     bundles = planned.bundles()
-    installed = {
-        place: install(file, home / f"bundle-{number}") for number, (place, file) in enumerate(bundles.items())
-    }
+    folders = [home / f"bundle-{number}" for number in range(len(bundles))]
+    with ThreadPoolExecutor() as pool:
+        installed = dict(zip(bundles, pool.map(install, bundles.values(), folders), strict=True))
     return Ready(planned, bundles, installed, port)
 
 
@@ -112,6 +131,7 @@ def stage(ready: Ready, rights: Rights, tmp_path_factory: pytest.TempPathFactory
 
 
 def test_the_bundle_holds_what_the_functions_load_and_no_more(ready: Ready) -> None:
+    assert len(ready.bundles) == 2  # poll has what it takes to tell people
     for bundle in ready.bundles.values():
         with zipfile.ZipFile(bundle) as archive:
             names = archive.namelist()
@@ -131,26 +151,42 @@ def test_the_functions_see_the_bundle_and_not_this_checkout(ready: Ready) -> Non
         assert found.stdout.strip() == str(installed.folder / "pagebind" / "__init__.py"), found.stderr
 
 
-def test_the_books_appear_stay_fresh_and_survive_a_new_token(ready: Ready, tmp_path: Path) -> None:
+def test_the_books_appear_stay_fresh_survive_a_new_token_and_are_told(
+    ready: Ready, phone: Target, tmp_path: Path
+) -> None:
     with staged(ready, tmp_path, ready.deployment) as stage:
-        for act in (books_appear, page_added, token_rotated):
-            act(stage)
-            stage.check()
+        stage._secrets.add(PHONE_PASSWORD)
+        books_appear(stage)
+        stage.check()
+        assert sorted(told(phone)) == sorted(stage.books())
+        phone.calls.clear()
+        page_added(stage)
+        stage.check()
+        token_rotated(stage)
+        stage.check()
+        assert told(phone) == ["One Piece/Vol 01.cbz", "Act 3/Vol 1.cbz"]  # and of the last, by the next poll
+
+
+def told(phone: Target) -> list[str]:
+    """The books in all messages."""
+    lines = [line for call in phone.calls for line in json.loads(call.body)["message"].splitlines()]
+    return [line.removeprefix("- ") for line in lines if line.startswith("- ")]
 
 
 def test_fetch_stages_nothing_without_its_right(stage: Stage, rights: Rights) -> None:
     fetch, work = stage.deployment.functions["fetch"].account, stage.deployment.work
+    calls = len(stage.fetch.handled)
     stage.volume("Rights/Staging")
     staging = object_resource(work, keys.STAGING)
     with rights.lacking(lambda grant: fetch in grant.member and staging in grant.condition):
         expect("the answer of poll", stage.schedule().document["problems"], [])
-        until(lambda: stage.fetch.handled, "fetch has answered")
+        until(lambda: len(stage.fetch.handled) > calls, "fetch has answered")
         stage.queue.pause()
         assert stage.denied[0][:2] == (fetch, "storage.objects.create")
         assert stage.denied[0].resource.startswith(staging)
-        (problem,) = stage.fetch.handled[0].document["problems"]
+        (problem,) = stage.fetch.handled[calls].document["problems"]
         assert "grant storage.objects.create" in problem["fix"]
-        assert stage.books() == {}
+        assert "Rights/Staging.cbz" not in stage.books()
     _the_book_comes(stage, "Rights/Staging")
 
 
@@ -190,13 +226,20 @@ def test_nobody_but_the_scheduler_and_the_people_named_calls_poll(stage: Stage) 
     stage.poll.refused.clear()
 
 
-def test_a_token_is_there_for_those_alone_whose_account_may_read_it(ready: Ready) -> None:
-    mounts = {name: function.mounts for name, function in ready.deployment.functions.items()}
-    assert [name for name in mounts if mounts[name]] == ["fetch", "poll"]
+def test_a_secret_is_there_for_those_alone_whose_account_may_read_it(ready: Ready) -> None:
+    assert _with_secrets(ready.deployment) == (["fetch", "poll"], ["poll"])
     poll = ready.deployment.functions["poll"].account
     less = ready.planned.rights.without(lambda grant: grant.scope.startswith("secrets/") and poll in grant.member)
-    without = ready.planned.with_rights(less).deployment(ready.installed, FILE)
-    assert [name for name, function in without.functions.items() if function.mounts] == ["fetch"]
+    assert _with_secrets(ready.planned.with_rights(less).deployment(ready.installed, FILE)) == (["fetch"], [])
+
+
+def _with_secrets(deployment: Deployment) -> tuple[list[str], list[str]]:
+    """The functions that have the token, and those that have the address of the phone."""
+    functions = sorted(deployment.functions.items())
+    return (
+        [name for name, function in functions if function.mounts],
+        [name for name, function in functions if "NOTIFY_URL" in function.environment],
+    )
 
 
 def _the_book_comes(stage: Stage, name: str) -> None:
