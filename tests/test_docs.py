@@ -30,7 +30,20 @@ GUIDES = sorted(path for path in (ROOT / "docs").glob("*.md") if path != DESIGN)
 DOCUMENTS = [README, DESIGN, ROOT / "CHANGELOG.md", *GUIDES, *ADRS]
 
 # First parts of absolute paths that the documents may show: of examples, of servers, of URLs.
-EXAMPLE_ROOTS = {"home", "comics", "absolute", "path", "d", "__demo__", "config", "data", "run", "secrets", "spec", "srv"}
+EXAMPLE_ROOTS = {
+    "home",
+    "comics",
+    "absolute",
+    "path",
+    "d",
+    "__demo__",
+    "config",
+    "data",
+    "run",
+    "secrets",
+    "spec",
+    "srv",
+}
 
 
 def text_of(document: Path) -> str:

@@ -50,6 +50,8 @@ def test_what_it_removes_and_says(bound: Home) -> None:
         "receipts": 0,
         "entries": 1,
         "runs": 1,
+        "notices": 0,
+        "hooks": 0,
     }
     assert answer.document["bytes"] == 7
     assert not any(file.exists() for file in needless)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pagebind.app.result import EMPTY_PLAN, EMPTY_RUN
 
-REMOVED = ("manifests", "sent", "failures", "receipts", "entries", "runs")
+REMOVED = ("manifests", "sent", "failures", "receipts", "entries", "runs", "notices", "hooks")
 """What `gc` counts."""
 
 EMPTY: dict[str, dict[str, Any]] = {

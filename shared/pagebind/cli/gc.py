@@ -17,7 +17,7 @@ from pagebind.core.wording import counted
 if TYPE_CHECKING:
     from pagebind.app.gc import Collected
 
-_NAMES = {"sent": "sent marker", "entries": "staged page"}
+_NAMES = {"sent": "sent marker", "entries": "staged page", "hooks": "reader's call"}
 
 
 @click.command(epilog=examples("pagebind gc --dry-run", "pagebind gc"))
