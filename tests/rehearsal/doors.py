@@ -51,10 +51,10 @@ class BucketDoor:
         self._rights = rights
         self._denied = denied
         self._uploads: set[str] = set()
-        self._front = Front(self._serve, buckets.port, refuses=lambda: False)
-        self._thread = threading.Thread(target=self._front.serve_forever, args=(0.02,), name="door of a bucket")
 
     def __enter__(self) -> Self:
+        self._front = Front(self._serve, self._buckets.port, refuses=lambda: False)
+        self._thread = threading.Thread(target=self._front.serve_forever, args=(0.02,), name="door of a bucket")
         self._thread.start()
         return self
 

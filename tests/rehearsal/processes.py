@@ -183,8 +183,6 @@ class Service:
         self._changed = threading.Condition()
         self._turn = itertools.count()
         self._up = threading.Event()
-        self._front = Front(self._serve, 0, refuses=lambda: False)
-        self._thread = threading.Thread(target=self._front.serve_forever, args=(0.02,), name="front of a function")
 
     @property
     def url(self) -> str:
@@ -192,6 +190,8 @@ class Service:
         return f"http://{_HOST}:{self._front.server_address[1]}"
 
     def __enter__(self) -> Self:
+        self._front = Front(self._serve, 0, refuses=lambda: False)
+        self._thread = threading.Thread(target=self._front.serve_forever, args=(0.02,), name="front of a function")
         self._thread.start()
         return self
 
