@@ -51,15 +51,21 @@ def workspace(terraform_engine: Engine, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="session")
 def cloudless(terraform_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """With the whole package, where plans ask no cloud. Never applied: who applies takes a copy."""
-    _demand_stand_in(terraform_engine)
+    demand_stand_in(terraform_engine)
     return _made(terraform_engine, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def everything(workspace: Workspace, terraform_engine: Engine) -> Plan:
     """The plan of a first deployment with every option."""
-    _demand_stand_in(terraform_engine)
+    demand_stand_in(terraform_engine)
     return workspace.plan(EVERYTHING, token=TOKEN, secret_values=SECRET_VALUES)
+
+
+def demand_stand_in(engine: Engine) -> None:
+    """Skips the test where a plan would ask a cloud."""
+    if not engine.offline:
+        pytest.skip("a plan needs a cloud here: the stand-in of the providers is not on this machine")
 
 
 def _made(engine: Engine, folders: pytest.TempPathFactory, package: tuple[str, ...] | None = None) -> Workspace:
@@ -69,9 +75,4 @@ def _made(engine: Engine, folders: pytest.TempPathFactory, package: tuple[str, .
     except TerraformFailed as failed:
         if engine.offline:
             raise
-        pytest.skip(f"the providers cannot be had: {failed}")
-
-
-def _demand_stand_in(engine: Engine) -> None:
-    if not engine.offline:
-        pytest.skip("a plan needs a cloud here: the stand-in of the providers is not on this machine")
+        pytest.skip(f"terraform init fails, for want of a network or of a newer terraform: {failed.reason}")

@@ -104,9 +104,7 @@ def buckets_are_private(plan: Plan) -> Iterator[str]:
             yield f"{name} has rights by object"
         if bucket["public_access_prevention"] != "enforced":
             yield f"{name} may be made public"
-    if "google_storage_bucket" in {
-        kind.partition(".")[0] for kind in _others(plan, "google_storage_bucket", "buckets")
-    }:
+    if len(plan.resources("google_storage_bucket")) > len(plan.resources("google_storage_bucket", "buckets")):
         yield "there are other buckets"
 
 
@@ -311,7 +309,6 @@ def names_fit(plan: Plan) -> Iterator[str]:
 
 
 def all_is_labelled(plan: Plan) -> Iterator[str]:
-    """Whatever can have labels has all of ours; a notification channel calls them user_labels."""
     for resource in plan.document["planned_values"]["root_module"]["resources"]:
         values = resource["values"]
         if resource["mode"] != "managed" or "effective_labels" not in _unknown(plan, resource["address"]):
@@ -379,11 +376,6 @@ def _path(queue: Mapping[str, Any]) -> str:
 def _is_met(condition: Mapping[str, Any], key: str) -> bool:
     prefixes, suffixes = condition["matches_prefix"] or [""], condition["matches_suffix"] or [""]
     return key.startswith(tuple(prefixes)) and key.endswith(tuple(suffixes))
-
-
-def _others(plan: Plan, kind: str, name: str) -> set[str]:
-    """Addresses of a kind, less those of one name."""
-    return {f"{kind}.{key}" for key in plan.resources(kind) if key.partition("[")[0] != name}
 
 
 def _unknown(plan: Plan, address: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.infra.conftest import EVERYTHING, SECRET_VALUES, TOKEN
+from tests.infra.conftest import EVERYTHING, SECRET_VALUES, TOKEN, demand_stand_in
 from tests.support.paths import REPOSITORY
 from tests.support.terraform import MODULE, VARIABLES, Engine, Workspace, call
 
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.support.terraform import Plan
-
-pytestmark = pytest.mark.xdist_group("terraform")
+pytestmark = pytest.mark.xdist_group("terraform module")
 
 CHECKOV = REPOSITORY / ".venv-checkov" / "bin" / "checkov"
 REFUSED = sorted(file.name for file in (MODULE / "tests").glob("refused*.tftest.hcl"))
@@ -50,7 +48,7 @@ def test_it_refuses_what_is_wrong(terraform_engine: Engine, tmp_path: Path) -> N
     for file in MODULE.glob("variables*.tf"):
         shutil.copy(file, tmp_path)
     shutil.copytree(MODULE / "tests", tmp_path / "tests", ignore=_all_but(*REFUSED, "*.toml"))
-    call(terraform_engine, tmp_path, "init", "-backend=false")
+    call(terraform_engine, tmp_path, "init", "-no-color", "-backend=false")
     told = call(terraform_engine, tmp_path, "test", "-no-color")
     runs = "".join((MODULE / "tests" / name).read_text() for name in REFUSED).count('\nrun "')
     assert f"Success! {runs} passed, 0 failed." in told
@@ -76,8 +74,9 @@ def test_messages_are_one_line() -> None:
         assert "\\n" not in message
 
 
-def test_the_example_is_what_a_person_fills_in(everything: Plan, workspace: Workspace) -> None:
-    """As it is, and with each line that it offers."""
+def test_the_example_is_what_a_person_fills_in(terraform_engine: Engine, workspace: Workspace) -> None:
+    """With each line that it offers."""
+    demand_stand_in(terraform_engine)
     example = (MODULE / "terraform.tfvars.example").read_text()
     offered = re.sub(r"^# ?(?=[a-z_]+ += |  [A-Z_]+ += |\}$)", "", example, flags=re.MULTILINE)
     names = re.findall(r"^([a-z_]+) +=", offered, re.MULTILINE)

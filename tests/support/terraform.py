@@ -53,6 +53,12 @@ class Unavailable(Exception):
 class TerraformFailed(Exception):
     """A command ended with an error; the text is what it printed."""
 
+    @property
+    def reason(self) -> str:
+        """Its first error, in one line."""
+        found = re.search(r"Error: (.+)", str(self))
+        return found[1] if found else "no reason is given"
+
 
 class Engine(NamedTuple):
     """How terraform is called.
@@ -164,7 +170,7 @@ class Workspace:
             (root / _PACKAGE / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(REPOSITORY / _PACKAGE / name, root / _PACKAGE / name)
         made.configuration.write_text(configuration)
-        made.run("init", "-backend=false")
+        made.run("init", "-no-color", "-backend=false")
         return made
 
     def copy(self, root: Path) -> Self:
