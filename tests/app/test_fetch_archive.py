@@ -36,7 +36,8 @@ def zipped(seed: bytes = b"a page", size: int = 900) -> bytes:
     """A zip of exactly so many bytes."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr("1.jpg", (seed * size)[: size - 108])
+        # One time, and so the same bytes, and the same name of a test, in every worker.
+        archive.writestr(zipfile.ZipInfo("1.jpg"), (seed * size)[: size - 108])
     assert len(out.getvalue()) == size
     return out.getvalue()
 
