@@ -14,8 +14,11 @@ locals {
     { for path in local.package : path => "${local.root}/shared/${path}" },
   )
 
+  # The key stands in [notify] alone, and terraform reads no TOML.
+  notifications = var.notifications != null ? var.notifications : can(regex("(?m)^\\s*urls\\s*=\\s*\\[\\s*[\"']", file(pathexpand(var.configuration))))
+
   # Two bundles where people are told: only poll has the libraries for it.
-  bundle_of = { for function in local.functions : function => function == "poll" && var.notifications ? "notify" : "plain" }
+  bundle_of = { for function in local.functions : function => function == "poll" && local.notifications ? "notify" : "plain" }
   bundles = {
     for bundle in toset(values(local.bundle_of)) : bundle => merge(
       local.code,

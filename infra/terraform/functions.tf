@@ -1,6 +1,6 @@
 locals {
-  # From the budget of a poll to the end of its function: it hands out, tidies and writes its record.
-  poll_margin_seconds = 90
+  # From the budget of a poll to the end of its function: it hands out, tidies, writes its record, and tells people.
+  poll_margin_seconds = 120
 
   timeouts = {
     poll     = var.schedule.budget_seconds + local.poll_margin_seconds

@@ -110,8 +110,8 @@ variable "schedule" {
   nullable = false
 
   validation {
-    condition     = contains([1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720, 1440], var.schedule.every_minutes)
-    error_message = "schedule.every_minutes is ${var.schedule.every_minutes}, which divides neither an hour nor a day: take one of 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720, 1440."
+    condition     = contains([3, 4, 5, 6, 10, 12, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720, 1440], var.schedule.every_minutes)
+    error_message = "schedule.every_minutes is ${var.schedule.every_minutes}, which divides neither an hour nor a day: take one of 3, 4, 5, 6, 10, 12, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720, 1440."
   }
 
   validation {
@@ -124,15 +124,15 @@ variable "schedule" {
     error_message = "schedule.time_zone is \"${var.schedule.time_zone}\": write a name of the time zone database, e.g. Europe/Berlin."
   }
 
-  # The function has 90 s more than its budget, and the scheduler waits 30 minutes at most.
+  # The function has 120 s more than its budget, and the scheduler waits 30 minutes at most.
   validation {
-    condition     = var.schedule.budget_seconds >= 10 && var.schedule.budget_seconds <= 1710 && floor(var.schedule.budget_seconds) == var.schedule.budget_seconds
-    error_message = "schedule.budget_seconds is ${var.schedule.budget_seconds}: take 10 to 1710, whole seconds; the scheduler waits 30 minutes, and a poll needs up to 90 s after its budget."
+    condition     = var.schedule.budget_seconds >= 10 && var.schedule.budget_seconds <= 1680 && floor(var.schedule.budget_seconds) == var.schedule.budget_seconds
+    error_message = "schedule.budget_seconds is ${var.schedule.budget_seconds}: take 10 to 1680, whole seconds; the scheduler waits 30 minutes, and a poll needs up to 120 s after its budget."
   }
 
   validation {
-    condition     = var.schedule.budget_seconds + 90 <= var.schedule.every_minutes * 60 || !contains([1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30], var.schedule.every_minutes)
-    error_message = "A poll may take ${var.schedule.budget_seconds} s and 90 more, and the next one comes after ${var.schedule.every_minutes} minutes: lower schedule.budget_seconds or raise schedule.every_minutes."
+    condition     = var.schedule.budget_seconds + 120 <= var.schedule.every_minutes * 60
+    error_message = "A poll may take ${var.schedule.budget_seconds} s and 120 more, and the next one comes after ${var.schedule.every_minutes} minutes: lower schedule.budget_seconds or raise schedule.every_minutes."
   }
 }
 
@@ -327,10 +327,9 @@ variable "egress_range" {
 }
 
 variable "notifications" {
-  description = "Whether the configuration has [notify]: then poll gets what it takes to tell people."
+  description = "Whether poll gets what it takes to tell people. Null: if the configuration says in [notify] urls whom."
   type        = bool
-  default     = false
-  nullable    = false
+  default     = null
 }
 
 variable "request_logs" {

@@ -64,7 +64,7 @@ run "with_everything" {
     name                 = "comics-at-home-2"
     downloads_per_second = 0.5
     max_attempts         = 3
-    schedule             = { cron = "*/30 6-23 * * *", every_minutes = 30, time_zone = "Europe/Berlin", budget_seconds = 1710 }
+    schedule             = { cron = "*/30 6-23 * * *", every_minutes = 30, time_zone = "Europe/Berlin", budget_seconds = 1680 }
     sizes                = { fetch = { requests = 80, memory_mib = 2048, instances = 2 }, finalize = { instances = 1 } }
     request_logs         = true
     invokers             = ["user:somebody@example.org", "group:family@example.org"]
@@ -129,5 +129,18 @@ run "with_everything" {
   assert {
     condition     = length([for one in google_cloud_run_v2_service_iam_member.invokers : one if one.name == "comics-at-home-2-poll"]) == 3
     error_message = "Others than the scheduler and two people may call poll."
+  }
+}
+
+run "as_the_configuration_says" {
+  command = plan
+
+  variables {
+    configuration = "tests/notifying.toml"
+  }
+
+  assert {
+    condition     = startswith(google_cloudfunctions2_function.functions["poll"].build_config[0].source[0].storage_source[0].object, "bundles/notify-") && startswith(google_cloudfunctions2_function.functions["fetch"].build_config[0].source[0].storage_source[0].object, "bundles/plain-")
+    error_message = "The configuration says who is told, and poll cannot tell them."
   }
 }

@@ -189,7 +189,7 @@ run "budget_longer_than_the_scheduler_waits" {
   command = plan
 
   variables {
-    schedule = { every_minutes = 60, budget_seconds = 1711 }
+    schedule = { every_minutes = 60, budget_seconds = 1681 }
   }
 
   expect_failures = [var.schedule]
