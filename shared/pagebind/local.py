@@ -92,6 +92,7 @@ class Runner:
         self._assessments: list[Assessment] = []
         self._outdated = False
         self._looked_at_all = False
+        self._telling = False
         self._begun = parts.clock.monotonic()
         self._ended: float | None = None
 
@@ -185,6 +186,16 @@ class Runner:
         self._dispatch.stop()
         self._dispatch.join(self._grace)
 
+    def _begin_telling(self, poll: Poll) -> None:
+        """Before the first book, once: see `pagebind.app.notices.begin`."""
+        parts = self._parts
+        if self._telling or not parts.settings.notify.urls or poll.volumes is None:
+            return
+        from pagebind.app import notices
+
+        self._telling = True
+        notices.begin(parts.work, parts.clock, poll.volumes)
+
     def _tell(self, request: RunRequest) -> None:
         """Tell people and readers what is new; others may work on the store meanwhile."""
         parts = self._parts
@@ -234,6 +245,7 @@ class Runner:
 
     def _steps(self, poll: Poll, limit: int | None) -> Round:
         """Judge and hand out, until nothing is handed out any more."""
+        self._begin_telling(poll)
         volumes = 0
         while True:
             done = poll.step(None if limit is None else limit - volumes)

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 NOW = 1_800_000_000.0
 HOUR = 3600.0
-NOTHING = State(Window(), {}, {}, frozenset(), None)
+DAY = 86400.0
+NOTHING = State(Window(), {}, {}, frozenset(), None, {})
 
 
 def book(volume: str, created: float = NOW, seq: int = 1) -> Book:
@@ -125,8 +126,15 @@ def test_what_is_remembered_of_books_does_not_grow_with_them() -> None:
     books: list[Book] = []
     for number in range(500):
         books.append(book(f"v{number}", NOW + 60 * number))
-        _, state = compare(state, found(*books))
+        _, state = compare(state, found(*books, now=NOW + 60 * number))
         assert len(state.books.ids) <= OVERLAP / 60
+
+
+def test_a_book_of_a_clock_that_ran_ahead_hides_no_later_one() -> None:
+    ahead = book("a", NOW + 900 * HOUR)
+    polls = [[ahead], [ahead, book("b", NOW)], [ahead, book("b", NOW)], [ahead, book("b", NOW), book("c", NOW + 1)]]
+    changes = told(*(found(*books) for books in polls))
+    assert [[one.volume for one in poll.books] for poll in changes] == [["a"], ["b"], [], ["c"]]
 
 
 def test_a_book_that_was_another_volumes_is_known_and_not_told() -> None:
@@ -169,9 +177,21 @@ def test_a_held_volume_is_told_once_for_each_reason() -> None:
         found(held={"a": "1.foreign.0", "b": None}),
         found(held={"a": "1.foreign.2"}),
         found(held={"a": None}),
-        found(held={"a": "1.foreign.2"}),
+        found(held={"a": "1.foreign.2"}, now=NOW + DAY - 1),
+        found(held={"a": None}, now=NOW + DAY),
+        found(held={"a": "1.foreign.2"}, now=NOW + 2 * DAY),
     )
-    assert [list(one.held) for one in changes] == [["a"], [], ["a"], [], ["a"]]
+    assert [list(one.held) for one in changes] == [["a"], [], ["a"], [], [], [], ["a"]]
+
+
+def test_what_is_over_is_remembered_for_a_day_and_forgotten_with_the_next_that_ends() -> None:
+    _, state = compare(NOTHING, found(held={"a": "x.0"}, unlisted={"/c"}))
+    _, ended = compare(state, found(held={"a": None}, walked=["/c"]))
+    assert ended.over == {"a x.0": NOW, "/c": NOW}
+    assert compare(ended, found(now=NOW + 9 * DAY))[1] == ended, "to forget alone is no news"
+    _, other = compare(ended, found(held={"b": "y.0"}, now=NOW + 9 * DAY))
+    _, other = compare(other, found(held={"b": None}, now=NOW + 9 * DAY))
+    assert other.over == {"b y.0": NOW + 9 * DAY}
 
 
 def test_a_volume_that_is_not_looked_at_stays_held() -> None:
@@ -205,7 +225,7 @@ def test_a_folder_is_told_when_it_begins_to_fail() -> None:
         found(unlisted={"/c/A"}),
         found(),  # not walked
         found(unlisted={"/c/A"}),
-        found(walked=["/c/A"]),
+        found(walked=["/c/A"], now=NOW - 2 * DAY),
         found(unlisted={"/c/A", "/c/B"}),
         found(unlisted={"/c"}, walked=["/c/A", "/c/B"]),  # what lies below is not looked at
         found(unlisted={"/c/B"}, walked=["/c", "/c/A"]),
@@ -361,6 +381,21 @@ def test_twenty_ordinary_books_are_all_named() -> None:
     assert "more" not in compose([of_books(20, items)]).body
 
 
+@pytest.mark.parametrize("path", ["/c/B", "/c/cannot list /c/B"])
+def test_a_folders_path_stands_once_in_its_line(path: str) -> None:
+    [line] = of_unlisted(1, [Item(path, f"cannot list {path}: no such storage", "look at https://a.example:1")]).lines
+    assert line == f"- {path}: no such storage. To do: look at the server"
+
+
+# -- what was not sent
+
+
+def test_the_pauses_double_and_end_with_a_day() -> None:
+    pauses = [notices.due(NOW, tries) - NOW for tries in range(9)]
+    assert pauses == [0, *(minutes * 60.0 - notices.EARLY for minutes in (15, 45, 105, 225, 465, 945)), DAY, DAY]
+    assert notices.due(NOW, 10**9) == NOW + DAY
+
+
 # -- what is old
 
 
@@ -384,18 +419,24 @@ STATES = st.builds(
     st.dictionaries(WORDS, st.integers(0, 10**6)),
     st.frozensets(WORDS),
     st.none() | st.builds(Trouble, st.sampled_from(notices.TROUBLES), TIMES),
+    st.dictionaries(WORDS, TIMES),
 )
 NOTICES = st.builds(
     Notice,
     STATES,
     st.none() | st.builds(Text, WORDS, WORDS, st.sampled_from(TONES)),
-    st.dictionaries(st.integers(1, 10**7), st.lists(WORDS, max_size=3).map(tuple), max_size=3),
+    st.dictionaries(st.integers(1, 10**7), st.dictionaries(WORDS, st.integers(0, 10**6), max_size=3), max_size=3),
 )
 
 
 @given(NOTICES)
 def test_a_notice_survives_the_store(notice: Notice) -> None:
     assert notices.load(notices.dump(notice)) == notice
+
+
+@given(st.dictionaries(st.integers(1, 10**7), st.lists(WORDS, max_size=3), max_size=3))
+def test_what_was_left_survives_the_store(untried: dict[int, list[str]]) -> None:
+    assert notices.load_untried(notices.dump_untried(untried)) == untried
 
 
 @given(st.builds(Window, TIMES, st.frozensets(WORDS)))
@@ -415,7 +456,7 @@ def test_what_is_no_notice_is_told_by_one_error(notice: Notice, data: st.DataObj
     document: dict[str, Any] = json.loads(notices.dump(notice))
     document[data.draw(st.sampled_from(sorted(document)))] = data.draw(JSON)
     content = json.dumps(document).encode()
-    for load in (notices.load, notices.load_window):
+    for load in (notices.load, notices.load_window, notices.load_untried):
         with suppress(ValueError):
             load(content)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.core import keys, layout, notices, receipt
@@ -46,7 +48,7 @@ def found(run: Run, volumes: Mapping[str, History], now: float) -> Found:
     """What it has found. ``volumes``: all histories."""
     judged = {a.sighting.volume: a for a in run.assessments}
     return Found(
-        books=[Book(volume, mark) for volume, history in volumes.items() for mark in history.receipts],
+        books=books_of(volumes),
         taken_over=_taken_over(volumes),
         made_here=run.made_here,
         known=volumes.keys() | judged.keys(),
@@ -58,6 +60,11 @@ def found(run: Run, volumes: Mapping[str, History], now: float) -> Found:
         trouble=_trouble(run),
         now=now,
     )
+
+
+def books_of(volumes: Mapping[str, History]) -> list[Book]:
+    """All receipts that there are."""
+    return [Book(volume, mark) for volume, history in volumes.items() for mark in history.receipts]
 
 
 def _taken_over(volumes: Mapping[str, History]) -> set[str]:
@@ -77,12 +84,11 @@ def _was_looked_at(assessment: Assessment) -> bool:
 
 
 def _why_held(assessment: Assessment) -> str | None:
-    """It is another case by another listing, reason or decision."""
-    problem, history = assessment.verdict.problem, assessment.history
+    """It is another case by another reason or decision; the listing may come and go."""
+    problem = assessment.verdict.problem
     if assessment.verdict.state is not State.HELD or problem is None:
         return None
-    seq = history.head.seq if history.head else 0
-    return f"{seq}.{problem.code}.{history.standing.newest}"
+    return f"{problem.code}.{assessment.history.standing.newest}"
 
 
 def _failed(assessment: Assessment) -> list[FailureMark]:
@@ -173,17 +179,25 @@ class Namer:
         return sorted((self._judged[volume] for volume in volumes), key=lambda a: a.sighting.path)[: self._limit]
 
     def _book(self, book: Book) -> Item:
+        again = " (new revision)" if self._is_new_revision(book) else ""
         try:
             made = receipt.load(self._read(keys.receipt_key(book.volume, book.mark)))
         except (KeyMissing, ValueError):
-            return Item(book.volume)
-        return Item(made.key, "adopted: another tool had made it" if made.kind == "adopted" else "")
+            return Item(f"{book.volume}{again}")
+        return Item(f"{made.key}{again}", "adopted: another tool had made it" if made.kind == "adopted" else "")
+
+    def _is_new_revision(self, book: Book) -> bool:
+        """Whether the volume had a book before this one."""
+        history = (self._run.poll.volumes or {}).get(book.volume)
+        made = (book.mark.seq, book.mark.decision)
+        return history is not None and any((mark.seq, mark.decision) < made for mark in history.proofs)
 
     @staticmethod
     def _held(assessment: Assessment) -> Item:
         problem = assessment.verdict.problem
         assert problem is not None
-        return Item(assessment.sighting.path, problem.message, problem.fix)
+        path = assessment.sighting.path
+        return Item(path, problem.message, re.sub(r"\bVOLUME\b", lambda _: shlex.quote(path), problem.fix))
 
     def _failing(self, assessment: Assessment) -> Item:
         failed, path = _failed(assessment), assessment.sighting.path
@@ -197,7 +211,7 @@ class Namer:
 
     def _folders(self, paths: Sequence[str]) -> list[Item]:
         known = {problem.path: problem for problem in self._run.poll.survey.problems}
-        return [Item(path, known[path].message) for path in paths[: self._limit]]
+        return [Item(path, known[path].message, known[path].fix) for path in paths[: self._limit]]
 
     def _read(self, key: str) -> bytes:
         """Raises: KeyMissing: it is not there, or there is no time."""

@@ -13,40 +13,52 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from pagebind.app.findings import Namer, Run, found
+from pagebind.app.findings import Namer, Run, books_of, found
 from pagebind.core import garbage, keys, notices
 from pagebind.core.keys import NoticeMark
 from pagebind.core.notices import Found, Notice, Text, Window
-from pagebind.errors import ConditionFailed, ConfigError, KeyMissing, NotifyFailed, PagebindError, StoreError
+from pagebind.errors import (
+    ConditionFailed,
+    ConfigError,
+    KeyMissing,
+    NotifyFailed,
+    NotifyRefused,
+    PagebindError,
+    StoreError,
+)
 from pagebind.ports.notify import Message, Tone
 from pagebind.ports.store import ABSENT, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from pagebind.core.history import History
     from pagebind.ports.clock import Clock
     from pagebind.ports.notify import Hook, Notifier
 
-__all__ = ["News", "Run", "tell"]
+__all__ = ["News", "Run", "begin", "tell"]
 
 log = logging.getLogger(__name__)
 
-_SECONDS = 30.0
-"""So long after it began nothing more is sent in a poll."""
-
 _SECONDS_OF_HOOKS = 15.0
-"""Of these, so many may go by before the last reader is called."""
+"""So many may go by before the last reader is called."""
+
+_SECONDS = 30.0
+"""So many may go by, from when the readers are through, before the last message is sent in a poll."""
+
+_SECONDS_IN_ALL = 45.0
+"""So long after the first reader was called nothing more is sent."""
 
 _SECONDS_OF_READS = 10.0
-"""Of these, so many may go by while what is new is looked up to be named."""
+"""Of those of the messages, so many may go by while what is new is looked up to be named."""
 
 _UNDER_WAY = 300.0
 """Seconds for which whoever wrote a notice may still be sending it."""
 
-_PATIENCE = 86400.0
-"""Seconds for which a notice is sent again to those who do not have it."""
+_SLOW = 5.0
+"""Whoever fails after so many seconds is sent nothing more in this poll: the time is the others' too."""
 
-_MOST = 3
+_MOST = 5
 """So many notices are sent to one notifier in one poll."""
 
 _LITTLE = 100
@@ -80,27 +92,58 @@ def tell(news: Callable[[], News | None], work: Store, clock: Clock, run: Run) -
     try:
         told = news()
     except PagebindError as error:
-        log.warning("not notified", extra={"code": error.code, "reason": error.message})
+        _not_notified(error)
         return
     if told is None:
         return
     begun, seen = clock.monotonic(), found(run, run.poll.volumes, clock.now())
     new_to_readers = [book for book in seen.books if book.id not in seen.taken_over]
-    for hook in told.hooks:
-        if clock.monotonic() < begun + _SECONDS_OF_HOOKS:
-            _call(hook, work, clock, new_to_readers)
+    for hook in _in_turn(told.hooks, seen.now):
+        _call(hook, work, clock, new_to_readers, until=begun + _SECONDS_OF_HOOKS)
     if told.notifiers:
-        namer = Namer(work, run, limit=told.limit, in_time=lambda: clock.monotonic() < begun + _SECONDS_OF_READS)
+        called = clock.monotonic()
+        until = min(called + _SECONDS, begun + _SECONDS_IN_ALL)
+        namer = Namer(work, run, limit=told.limit, in_time=lambda: clock.monotonic() < called + _SECONDS_OF_READS)
         try:
-            _Telling(work, clock, told, until=begun + _SECONDS).tell(seen, namer)
+            _Telling(work, clock, told, until=until).tell(seen, namer)
         except StoreError as error:
-            log.warning("not notified", extra={"code": error.code, "reason": error.message})
+            _not_notified(error)
+
+
+def begin(work: Store, clock: Clock, volumes: Mapping[str, History]) -> None:
+    """Before the first book of a run: where nobody was told anything yet, write down the books that there are.
+
+    So people are told of those that it makes, also where it is broken off before it could tell them.
+    """
+    try:
+        if not any(keys.parse_notice(info.key) for info in work.list(keys.NOTICES)):
+            state = notices.State.beginning(books_of(volumes), clock.now())
+            with suppress(ConditionFailed):  # another run or poll has begun
+                work.put(keys.notice_key(NoticeMark(1)), notices.dump(Notice(state, None, {})), condition=ABSENT)
+    except StoreError as error:
+        _not_notified(error)
+
+
+def _not_notified(error: PagebindError, **whom: str) -> None:
+    """A line for people: an error where nothing goes out before somebody mends something."""
+    about = {**whom, "code": error.code, "reason": error.message, "fix": error.fix}
+    log.log(_level(error), "not notified", extra=about)
+
+
+def _level(error: PagebindError) -> int:
+    return logging.ERROR if isinstance(error, NotifyRefused) else logging.WARNING
 
 
 # -- readers
 
 
-def _call(hook: Hook, work: Store, clock: Clock, books: Sequence[notices.Book]) -> None:
+def _in_turn(hooks: Sequence[Hook], now: float) -> Sequence[Hook]:
+    """All of them, another one first each time: in polls of a fixed rhythm, too, hence the digest."""
+    first = int(keys.digest(f"{now // 60:.0f}"), 16) % len(hooks) if hooks else 0
+    return [*hooks[first:], *hooks[:first]]
+
+
+def _call(hook: Hook, work: Store, clock: Clock, books: Sequence[notices.Book], *, until: float) -> None:
     """Call a reader if there are books that it does not know, unless it was called shortly before."""
     which = keys.digest(hook.name)
     try:
@@ -109,13 +152,20 @@ def _call(hook: Hook, work: Store, clock: Clock, books: Sequence[notices.Book]) 
         now, known = clock.now(), _known(work, newest) if newest else Window()
         if not known.unknown(books) or 0.0 <= now - last < hook.debounce:
             return
+        if clock.monotonic() >= until:
+            raise NotifyFailed("no time was left; the next run calls it", fix="see which of the other readers is slow")
         hook.call()
-        # Above the last one also where the clock that this was written by ran ahead.
-        _note_call(work, keys.hook_key(which, max(now, last + 0.001)), known.knowing(books), calls)
     except PagebindError as error:
-        log.warning("reader not told", extra={"reader": hook.name, "code": error.code, "reason": error.message})
-    else:
-        log.info("reader told", extra={"reader": hook.name})
+        about = {"reader": hook.name, "code": error.code, "reason": error.message, "fix": error.fix}
+        log.log(_level(error), "reader not told", extra=about)
+        return
+    log.info("reader told", extra={"reader": hook.name})
+    try:
+        # Above the last one also where the clock that this was written by ran ahead.
+        _note_call(work, keys.hook_key(which, max(now, last + 0.001)), known.knowing(books, now), calls)
+    except StoreError as error:
+        about = {"reader": hook.name, "code": error.code, "reason": error.message, "fix": error.fix}
+        log.warning("call not noted", extra=about)
 
 
 def _known(work: Store, key: str) -> Window:
@@ -176,106 +226,143 @@ class _Telling:
         self._until = until
         self._notifiers = {keys.digest(notifier.name): notifier for notifier in news.notifiers}
         self._listed = _Listed.of(work)
+        self._texts: dict[int, Text | None] = {}
 
     def tell(self, seen: Found, namer: Namer) -> None:
-        """Write the next notice if there is something new, or something still to be sent; then send.
+        """Write the next notice if there is something new, or something is due to be sent; then send.
 
         Raises:
             StoreError: it cannot be done now.
         """
-        former = self._newest()
+        newest = self._listed.newest
+        last, former = self._last()
         changes, state = notices.compare(former.state if former else None, seen)
         text = _text(namer.topics(changes, self._news.on, seen.now))
         owed = self._owed(former.owed) if former else {}
-        again = self._again(owed, seen.now)
-        if former is not None and state == former.state and not again:
+        trying = self._due(owed, seen.now)
+        if former is not None and last == newest and state == former.state and not trying:
             return
-        number = self._listed.newest + 1
+        number = newest + 1
         if text is not None:
-            owed[number] = tuple(self._notifiers)
-            again[number] = text
+            owed[number] = dict.fromkeys(self._notifiers, 0)
+            for whom in self._notifiers:
+                trying.setdefault(whom, []).append(number)
+        chosen = {whom: numbers[:_MOST] for whom, numbers in trying.items()}
+        for whom, numbers in chosen.items():
+            for one in numbers:
+                owed[one][whom] += 1
         try:
             self._work.put(
                 keys.notice_key(NoticeMark(number)), notices.dump(Notice(state, text, owed)), condition=ABSENT
             )
         except ConditionFailed:
             return  # another poll is telling it
-        if not self._send_all(again, owed, number):
-            self._mark(number, keys.LEFT)
+        self._texts[number] = text
+        untried = self._send_all(chosen, first=number % len(self._notifiers))
+        if self._is_any_left(owed):
+            self._leave(number, untried)
         self._clear(seen.now)
 
-    def _newest(self) -> Notice | None:
-        """What people know; None where nothing was written yet, or nobody can read it."""
-        newest = self._listed.newest
-        if not newest:
-            return None
-        key = keys.notice_key(NoticeMark(newest))
-        try:
-            return notices.load(self._work.get(key))
-        except ValueError as error:
-            log.warning("not notified", extra={"code": "store", "reason": f"{key} is not readable: {error}"})
-            return None
+    def _last(self) -> tuple[int, Notice | None]:
+        """The newest notice that can be read, which says what people know, and its number; None: there is none."""
+        for number in sorted(self._listed.created, reverse=True):
+            key = keys.notice_key(NoticeMark(number))
+            try:
+                return number, notices.load(self._work.get(key))
+            except ValueError as error:
+                _not_notified(StoreError(f"{key} is not readable, the one before it counts: {error}", path=key))
+        return 0, None
 
-    def _owed(self, owed: Mapping[int, tuple[str, ...]]) -> dict[int, tuple[str, ...]]:
-        """Who does still not have which notice; not those who were taken out of the configuration."""
+    def _owed(self, owed: notices.Owed) -> dict[int, dict[str, int]]:
+        """Who still lacks which notice, and how often it was tried; not those taken out of the configuration."""
+        untried = self._untried()
         left = {
-            number: tuple(whom for whom in some if whom in self._notifiers and (number, whom) not in self._listed.marks)
-            for number, some in owed.items()
+            number: {
+                whom: max(0, tries - (whom in untried.get(number, ())))
+                for whom, tries in some.items()
+                if whom in self._notifiers and (number, whom) not in self._listed.marks
+            }
+            for number, some in sorted(owed.items())
             if number in self._listed.created
         }
         return {number: some for number, some in left.items() if some}
 
-    def _again(self, owed: Mapping[int, tuple[str, ...]], now: float) -> dict[int, Text | None]:
-        """The notices that this poll may send once more, their texts not read yet: none while another may do so."""
-        newest = self._listed.newest
+    def _untried(self) -> Mapping[int, Sequence[str]]:
+        """What whoever wrote the newest notice counted as tried, and did not come to."""
+        mark = NoticeMark(self._listed.newest, keys.LEFT)
+        if mark[:2] in self._listed.marks:
+            with suppress(KeyMissing, ValueError):
+                return notices.load_untried(self._work.get(keys.notice_key(mark)))
+        return {}
+
+    def _due(self, owed: Mapping[int, Mapping[str, int]], now: float) -> dict[str, list[int]]:
+        """The notices that this poll is to send once more to each, the oldest first: none while another may do so."""
+        newest, created = self._listed.newest, self._listed.created
         left = (newest, keys.LEFT) in self._listed.marks
-        under_way = newest > 0 and not left and now - self._listed.created[newest] < _UNDER_WAY
-        return {} if under_way else dict.fromkeys(owed)
+        if newest and not left and now - created[newest] < _UNDER_WAY:
+            return {}
+        due: dict[str, list[int]] = {}
+        for number, some in owed.items():
+            for whom, tries in some.items():
+                if notices.due(created[number], tries) <= now:
+                    due.setdefault(whom, []).append(number)
+        return due
 
-    def _send_all(self, texts: dict[int, Text | None], owed: Mapping[int, tuple[str, ...]], number: int) -> bool:
-        """Send to everybody what they do not have. Says whether all have everything now."""
+    def _send_all(self, chosen: Mapping[str, Sequence[int]], *, first: int) -> dict[int, list[str]]:
+        """Send to everybody what is due, one each in turn. Gives what this did not come to, by number."""
         names = list(self._notifiers)
-        first = number % len(names)  # so that none waits behind the same slow ones in each poll
-        wanted = {whom: sorted(one for one in texts if whom in owed[one]) for whom in names[first:] + names[:first]}
-        left = {whom for whom, numbers in wanted.items() if len(numbers) > _MOST}
-        stuck: set[str] = set()
+        names = names[first:] + names[:first]  # so that none waits behind the same slow ones in each poll
+        untried: dict[int, list[str]] = {}
+        slow: set[str] = set()
         for turn in range(_MOST):
-            for whom, numbers in wanted.items():
-                if turn < len(numbers) and whom not in stuck and not self._send(whom, numbers[turn], texts):
-                    stuck.add(whom)
-        return not (left or stuck)
+            for whom in names:
+                if turn >= len(chosen.get(whom, ())):
+                    continue
+                number, begun = chosen[whom][turn], self._clock.monotonic()
+                if whom in slow or begun >= self._until:
+                    untried.setdefault(number, []).append(whom)
+                elif not self._send(whom, number) and self._clock.monotonic() - begun >= _SLOW:
+                    slow.add(whom)
+        return untried
 
-    def _send(self, whom: str, number: int, texts: dict[int, Text | None]) -> bool:
+    def _send(self, whom: str, number: int) -> bool:
         """Send one notice to one, or give it up. Says whether nothing of it is left to do."""
         notifier = self._notifiers[whom]
-        if self._clock.now() - self._listed.created.get(number, self._clock.now()) > _PATIENCE:
+        now = self._clock.now()
+        if now - self._listed.created.get(number, now) >= notices.PATIENCE - notices.EARLY:
             reason = f"notice {number} is given up: it could not be sent for a day"
-            log.warning("not notified", extra={"notifier": notifier.name, "code": NotifyFailed.code, "reason": reason})
-            self._mark(number, whom)
-            return True
-        if self._clock.monotonic() >= self._until:
-            return False
-        text = texts[number] = texts[number] or self._text_of(number)
-        if text is not None:
+            _not_notified(NotifyRefused(reason, fix="try pagebind notify --test"), notifier=notifier.name)
+        elif (text := self._text_of(number)) is not None:
             try:
                 notifier.send(Message(text.title, text.body, Tone(text.tone)))
             except PagebindError as error:
-                about = {"notifier": notifier.name, "code": error.code, "reason": error.message}
-                log.warning("not notified", extra=about)
+                _not_notified(error, notifier=notifier.name)
                 return False
             log.info("notified", extra={"notifier": notifier.name, "notice": number})
         self._mark(number, whom)
         return True
 
+    def _is_any_left(self, owed: Mapping[int, Mapping[str, int]]) -> bool:
+        return any((number, whom) not in self._listed.marks for number, some in owed.items() for whom in some)
+
+    def _leave(self, number: int, untried: Mapping[int, Sequence[str]]) -> None:
+        """Say that nobody is at it any more."""
+        key = keys.notice_key(NoticeMark(number, keys.LEFT))
+        with suppress(ConditionFailed):
+            self._work.put(key, notices.dump_untried(untried), condition=ABSENT)
+
     def _text_of(self, number: int) -> Text | None:
-        """What was to be sent with an earlier notice; None where nobody can tell any more."""
-        with suppress(KeyMissing, ValueError):
-            return notices.load(self._work.get(keys.notice_key(NoticeMark(number)))).text
-        return None
+        """What is to be sent with a notice; None where nobody can tell any more."""
+        if number not in self._texts:
+            self._texts[number] = None
+            with suppress(KeyMissing, ValueError):
+                self._texts[number] = notices.load(self._work.get(keys.notice_key(NoticeMark(number)))).text
+        return self._texts[number]
 
     def _mark(self, number: int, whom: str) -> None:
         with suppress(ConditionFailed):
             self._work.put(keys.notice_key(NoticeMark(number, whom)), b"", condition=ABSENT)
+        self._listed.marks.add((number, whom))
 
     def _clear(self, now: float) -> None:
         """Remove a little of what is old."""

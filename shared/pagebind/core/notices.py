@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,12 +18,26 @@ from pagebind.core.printable import printable
 from pagebind.core.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from pagebind.core.keys import ReceiptMark
 
 OVERLAP = 3600.0
 """Seconds by which a book may be younger than the newest known one and yet be seen later: listings take their time."""
+
+MEMORY = 86400.0
+"""Seconds for which what was told and is over is not told again: what comes and goes is told once."""
+
+PATIENCE = 86400.0
+"""Seconds for which a notice is sent again to those who do not have it."""
+
+_FIRST_PAUSE = 900.0
+"""Seconds from the first try to send a notice to the second; each pause is twice as long as the one before."""
+
+EARLY = 60.0
+"""Seconds by which a poll may come before the others' rhythm, and the clocks of store and poll differ."""
+
+_MOST_TRIES = 16
 
 LONGEST = 1500
 """Characters of a whole message: services cut what is longer."""
@@ -62,9 +77,12 @@ class Window(NamedTuple):
         found = [book for book in books if book.mark.created > self.since and book.id not in self.ids]
         return sorted(found, key=lambda book: (book.mark.created, book.volume, book.mark.seq, book.mark.decision))
 
-    def knowing(self, books: Sequence[Book]) -> Window:
-        """The window when all books that there are are known."""
-        newest = max((book.mark.created for book in books), default=0.0)
+    def knowing(self, books: Sequence[Book], now: float) -> Window:
+        """The window when all books that there are are known.
+
+        One that was made after ``now``, by a clock that ran ahead, is known by its id: else all were that come before.
+        """
+        newest = max((min(book.mark.created, now) for book in books), default=0.0)
         since = max(self.since, newest - OVERLAP)
         return Window(since, frozenset(book.id for book in books if book.mark.created > since))
 
@@ -89,6 +107,7 @@ class State(NamedTuple):
         failing: of which seq pages could not be had, by the volume's id.
         unlisted: folders that could not be listed.
         trouble: with the server, or None.
+        over: what was told of and ended lately, and when: folders by their paths, held volumes by id and why.
     """
 
     books: Window
@@ -96,6 +115,12 @@ class State(NamedTuple):
     failing: Mapping[str, int]
     unlisted: frozenset[str]
     trouble: Trouble | None
+    over: Mapping[str, float]
+
+    @classmethod
+    def beginning(cls, books: Sequence[Book], now: float) -> State:
+        """What people know who were told of nothing yet: the books that there are."""
+        return cls(Window().knowing(books, now), {}, {}, frozenset(), None, {})
 
 
 class Found(NamedTuple):
@@ -150,21 +175,25 @@ def compare(state: State | None, found: Found) -> tuple[Changes, State]:
     """
     if state is None:
         before = [book for book in found.books if book.volume not in found.made_here]
-        state = State(Window().knowing(before), {}, {}, frozenset(), None)
+        state = State.beginning(before, found.now)
     unknown = state.books.unknown(found.books)
     held, failing, unlisted = _held_now(state, found), _failing_now(state, found), _unlisted_now(state, found)
     trouble = _trouble_now(state, found)
     changed = trouble != state.trouble
     changes = Changes(
         _one_of_each([book for book in unknown if book.id not in found.taken_over]),
-        [volume for volume, why in held.items() if state.held.get(volume) != why],
+        [
+            volume
+            for volume, why in held.items()
+            if state.held.get(volume) != why and not _is_remembered(state, _case(volume, why), found.now)
+        ],
         [volume for volume, seq in failing.items() if state.failing.get(volume) != seq],
-        sorted(unlisted - state.unlisted),
+        sorted(path for path in unlisted - state.unlisted if not _is_remembered(state, path, found.now)),
         trouble if changed else None,
         state.trouble if changed else None,
     )
-    books = state.books.knowing(found.books) if unknown else state.books
-    return changes, State(books, held, failing, unlisted, trouble)
+    books = state.books.knowing(found.books, found.now) if unknown else state.books
+    return changes, State(books, held, failing, unlisted, trouble, _over_now(state, held, unlisted, found.now))
 
 
 def _one_of_each(books: Sequence[Book]) -> list[Book]:
@@ -175,6 +204,24 @@ def _one_of_each(books: Sequence[Book]) -> list[Book]:
 def _held_now(state: State, found: Found) -> dict[str, str]:
     stays = {volume: why for volume, why in state.held.items() if volume in found.known and volume not in found.held}
     return stays | {volume: why for volume, why in found.held.items() if why is not None}
+
+
+def _case(volume: str, why: str) -> str:
+    """No path, for an id begins with no slash."""
+    return f"{volume} {why}"
+
+
+def _is_remembered(state: State, case: str, now: float) -> bool:
+    return state.over.get(case, -MEMORY) > now - MEMORY
+
+
+def _over_now(state: State, held: Mapping[str, str], unlisted: frozenset[str], now: float) -> Mapping[str, float]:
+    """What is too old is forgotten when something ends, so that to forget needs no notice of its own."""
+    ended = [_case(volume, why) for volume, why in state.held.items() if held.get(volume) != why]
+    ended += sorted(state.unlisted - unlisted)
+    if not ended:
+        return state.over
+    return {case: at for case, at in state.over.items() if at > now - MEMORY} | dict.fromkeys(ended, now)
 
 
 def _failing_now(state: State, found: Found) -> dict[str, int]:
@@ -299,7 +346,10 @@ def _line(item: Item) -> str:
 
 def _line_of_failure(item: Item) -> str:
     """Its reason is an error's, which may name a server, and begins with the path that it is about."""
-    return _line(item._replace(reason=harmless(item.reason.removeprefix(item.name).lstrip(":/ "))))
+    said = (
+        item.reason.removeprefix("cannot list ") if item.reason.startswith(f"cannot list {item.name}") else item.reason
+    )
+    return _line(item._replace(reason=harmless(said.removeprefix(item.name).lstrip(":/ ")), fix=harmless(item.fix)))
 
 
 def compose(topics: Sequence[Topic]) -> Text:
@@ -383,18 +433,32 @@ def duration(seconds: float) -> str:
 # -- as objects
 
 
+Owed = Mapping[int, Mapping[str, int]]
+
+
 class Notice(NamedTuple):
     """A notice as it is stored.
 
     Attributes:
         state: what people know.
         text: what was to be sent; None: nothing.
-        owed: who did not have which notices when it was written: digests of names, by the notice's number.
+        owed: who did not have which notices when it was written, and how often each was tried, with the try that it was
+            written for: by the notice's number, and by the digest of a name.
     """
 
     state: State
     text: Text | None
-    owed: Mapping[int, tuple[str, ...]]
+    owed: Owed
+
+
+def due(created: float, tries: int) -> float:
+    """When a notice is to be sent once more, or to be given up, after so many tries.
+
+    The pauses are 15 minutes, 30 minutes, 1 hour and so on; after `PATIENCE` it is given up.
+    """
+    if not tries:
+        return created
+    return created + min(PATIENCE, (2 ** min(tries, _MOST_TRIES) - 1) * _FIRST_PAUSE - EARLY)
 
 
 def dump(notice: Notice) -> bytes:
@@ -403,12 +467,13 @@ def dump(notice: Notice) -> bytes:
     document = {
         "schema": 1,
         "text": text._asdict() if text else None,
-        "owed": {str(number): list(whom) for number, whom in owed.items()},
+        "owed": {str(number): dict(whom) for number, whom in owed.items()},
         **_window_document(state.books),
         "held": dict(state.held),
         "failing": dict(state.failing),
         "unlisted": sorted(state.unlisted),
         "trouble": state.trouble._asdict() if state.trouble else None,
+        "over": dict(state.over),
     }
     return _encoded(document)
 
@@ -427,11 +492,33 @@ def load(content: bytes) -> Notice:
             {str(volume): int(seq) for volume, seq in document["failing"].items()},
             frozenset(str(path) for path in document["unlisted"]),
             _trouble(document["trouble"]),
+            {str(case): _finite(at) for case, at in document["over"].items()},
         )
-        owed = {int(number): tuple(str(one) for one in whom) for number, whom in document["owed"].items()}
+        owed = {
+            int(number): {str(whom): max(0, int(tries)) for whom, tries in some.items()}
+            for number, some in document["owed"].items()
+        }
         return Notice(state, _text(document["text"]), owed)
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a notice: {error}") from error
+
+
+def dump_untried(untried: Mapping[int, Sequence[str]]) -> bytes:
+    """As JSON: which notices whoever wrote the newest one did not come to send, and to whom; nothing where none."""
+    return _encoded({str(number): list(some) for number, some in untried.items()}) if untried else b""
+
+
+def load_untried(content: bytes) -> Mapping[int, Sequence[str]]:
+    """Read back what `dump_untried` wrote.
+
+    Raises:
+        ValueError: it is not that.
+    """
+    try:
+        document = json.loads(content or b"{}")
+        return {int(number): [str(whom) for whom in some] for number, some in document.items()}
+    except (AttributeError, OverflowError, RecursionError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(f"not what was left: {error}") from error
 
 
 def dump_window(window: Window) -> bytes:
