@@ -50,9 +50,6 @@ _STORE_CONNECTIONS = 16
 """Connections to an object store besides those of the downloads: what a book is put together by."""
 
 
-_HOOK_SECONDS = 5.0
-"""To reach a reader, and again for each sign of life until its answer is there."""
-
 _THIS_STORE = "this kind of store needs"
 
 
@@ -379,9 +376,10 @@ def hooks(settings: Settings, secrets: Secrets) -> tuple[HttpHook, ...]:
         return ()
     from pagebind.adapters.alist.http import Connections
     from pagebind.adapters.alist.limits import Limits
+    from pagebind.adapters.notify.attempt import PATIENCE
     from pagebind.adapters.notify.hook import HttpHook
 
-    connections = Connections(Limits(concurrency=1, connect_timeout=_HOOK_SECONDS, read_timeout=_HOOK_SECONDS), None)
+    connections = Connections(Limits(concurrency=1, connect_timeout=PATIENCE, read_timeout=PATIENCE), None)
     names = hook_names(settings)
     return tuple(
         HttpHook(

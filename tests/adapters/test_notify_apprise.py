@@ -110,7 +110,7 @@ def test_a_service_that_takes_plain_text_for_markdown_gets_it_escaped(receiver: 
     ],
 )
 def test_discord_is_known_by_both_of_its_addresses(address: str, as_markdown: bool) -> None:
-    [made] = notifier("")._addresses(address)
+    [made] = notifier("")._made(address)
     assert made.sender is not None
     assert made.as_markdown is as_markdown
 
@@ -126,11 +126,12 @@ def test_who_got_it_is_not_told_again_because_of_another(receiver: Receiver, cap
     sender = notifier(f"{receiver.address('/a')} {receiver.address('/b')} nothing://{CANARY}")
     sender.send(MESSAGE)
     ours = [record for record in caplog.records if record.name.startswith("pagebind.")]
-    lines = [(record.message, record.__dict__["notifier"], record.__dict__["reason"]) for record in ours]
+    assert {(record.message, record.__dict__["notifier"]) for record in ours} == {("not notified", "env:ADDRESS")}
+    assert all(record.__dict__["fix"] for record in ours)
     assert CANARY not in caplog.text
-    assert lines == [
-        ("not notified", "env:ADDRESS", "env:ADDRESS (json://) did not take the message: it answered 500"),
-        ("not notified", "env:ADDRESS", "env:ADDRESS (nothing://) holds no address that Apprise takes"),
+    assert [(record.levelname, record.__dict__["reason"]) for record in ours] == [
+        ("WARNING", "env:ADDRESS (json://) did not take the message: it answered 500"),
+        ("ERROR", "env:ADDRESS (nothing://) holds no address that Apprise takes"),
     ]
     assert [outcome and outcome.retryable for outcome in sender.deliver(MESSAGE)] == [None, True, False]
 
@@ -335,12 +336,68 @@ def test_an_answer_is_awaited_no_longer_than_the_message_may_take(receiver: Rece
     assert len(receiver.calls) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "timeouts"), [("", (15.0, 15.0)), ("?rto=4&cto=4.0", (4.0, 4.0)), ("?cto=2", (2.0, 15.0))]
+)
+def test_a_service_has_the_whole_patience_unless_its_address_says_otherwise(
+    words: str, timeouts: tuple[float, float]
+) -> None:
+    [made] = notifier("")._made(f"json://127.0.0.1/{words}")
+    assert made.sender[0].request_timeout == timeouts
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> int:
+    """The characters that a service takes now."""
+    from apprise.plugins.custom_json import NotifyJSON
+
+    monkeypatch.setattr(NotifyJSON, "body_maxlen", 200)
+    monkeypatch.setattr(NotifyJSON, "request_rate_per_sec", 0)
+    return 200
+
+
+LONG = Message("t", "\n".join(f"- Series/Vol {number:03}.cbz" for number in range(40)), Tone.INFO)
+
+
+def test_a_service_that_takes_little_gets_all_of_it_in_parts(receiver: Receiver, small: int) -> None:
+    notifier(receiver.address()).send(LONG)
+    parts = [message["message"] for message in receiver.messages()]
+    assert len(parts) > 1
+    assert max(map(len, parts)) <= small
+    assert "\n".join(parts).split() == LONG.body.split()
+
+
+@pytest.mark.usefixtures("small")
+def test_an_address_may_say_that_it_wants_it_in_one(receiver: Receiver) -> None:
+    notifier(receiver.address() + "?overflow=upstream").send(LONG)
+    assert [message["message"] for message in receiver.messages()] == [LONG.body]
+
+
+@pytest.mark.parametrize("call", ["@**all**", "@_**everyone**", "<users/all>", "@*stream*"])
+def test_calls_of_other_services_call_nobody_either(receiver: Receiver, call: str) -> None:
+    notifier(receiver.address()).send(Message("t", call, Tone.INFO))
+    [message] = receiver.messages()
+    assert message["message"].replace("\u200b", "") == call
+    assert "\u200b" in message["message"]
+
+
+def test_a_check_sends_nothing(receiver: Receiver) -> None:
+    outcomes = notifier(f"{receiver.address()} nothing://{CANARY}").check()
+    assert [outcome and outcome.message for outcome in outcomes] == [
+        None,
+        "env:ADDRESS (nothing://) holds no address that Apprise takes",
+    ]
+    assert receiver.calls == []
+    with pytest.raises(NotifyRefused, match="env:NOBODY leads nowhere"):
+        AppriseNotifier(Secret("env:NOBODY", KeptSecrets({}))).check()
+
+
 def test_the_addresses_of_the_documents_are_ones_that_apprise_takes() -> None:
     text = (REPOSITORY / "docs" / "readers.md").read_text(encoding="utf-8")
     table = re.findall(r"(?m)^\| (?!service|---)[^|]+\| ([^|]+) \|", text)
     addresses = [address for cell in table for address in re.findall(r"`([^`]+)`", cell)]
     assert len(addresses) >= 8
-    made = notifier("")._addresses(" ".join(addresses))
+    made = notifier("")._made(" ".join(addresses))
     assert [(one.scheme, one.sender is None) for one in made] == [
         (address.partition(":")[0], False) for address in addresses
     ]

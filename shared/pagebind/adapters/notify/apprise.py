@@ -35,7 +35,9 @@ _SHOWS_MARKDOWN: Final = frozenset({"Discord", "Mattermost"})
 """Apprise's names of services that take plain text for Markdown, which Apprise does not protect against."""
 
 _MARKDOWN = re.compile(r"[\\*_~`|<>\[\]#]")
-_MENTION = re.compile(r"@(?=(?:everyone|here|channel|all)\b|[!&]?[0-9]{17,20})", re.IGNORECASE)
+_MENTION = re.compile(
+    r"@(?=_?\*{0,2}(?:everyone|here|channel|all|topic|stream)\b|[!&]?[0-9]{17,20})|<(?=users/)", re.IGNORECASE
+)
 """What calls whole channels or single people, where it stands in a message: the name of a folder must not."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9]{1,19})://")
@@ -71,13 +73,14 @@ class AppriseNotifier:
         return self._secret.reference
 
     def send(self, message: Message) -> None:
-        """See `Notifier.send`. Where some of several addresses failed, a warning is logged instead."""
+        """See `Notifier.send`. Where some of several addresses failed, a line of the log tells it instead."""
         outcomes = self.deliver(message)
         failures = [failure for failure in outcomes if failure is not None]
         if len(failures) == len(outcomes):
             raise failures[0]
         for failure in failures:
-            log.warning("not notified", extra={"notifier": self.name, "code": failure.code, "reason": failure.message})
+            about = {"notifier": self.name, "code": failure.code, "reason": failure.message, "fix": failure.fix}
+            log.log(logging.WARNING if failure.retryable else logging.ERROR, "not notified", extra=about)
 
     def deliver(self, message: Message) -> list[NotifyFailed | None]:
         """Send a message, and tell for each address how that ended; None: it was taken.
@@ -85,20 +88,30 @@ class AppriseNotifier:
         Raises:
             NotifyFailed: no address could be tried.
         """
-        text = value_of(self._secret)
-        # Around the threads, not in them: filters belong to the process, and a thread may outlive this.
-        with warnings.catch_warnings(), _quiet():
-            warnings.simplefilter("ignore")  # their texts hold hosts, and as errors they would break services
-            try:
-                addresses = self._addresses(text)
-            except NotifyFailed:
-                raise
-            except Exception as error:  # noqa: BLE001  Apprise may do anything; a text of it may hold the address
-                raise NotifyFailed(f"{self.name} cannot be used: Apprise fails with {type(error).__name__}") from None
+        with _silenced():
+            addresses = self._addresses()
             outcomes = all_within(self._patience, [partial(one.tell, message) for one in addresses])
         return [self._failure(one, outcome) for one, outcome in zip(addresses, outcomes, strict=True)]
 
-    def _addresses(self, text: str) -> list[_Address]:
+    def check(self) -> list[NotifyFailed | None]:
+        """See for each address whether Apprise takes it; None: it does. Nothing is sent.
+
+        Raises:
+            NotifyFailed: there is no address, or no Apprise.
+        """
+        with _silenced():
+            return [self._failure(one, _Outcome(taken=True)) for one in self._addresses()]
+
+    def _addresses(self) -> list[_Address]:
+        text = value_of(self._secret)
+        try:
+            return self._made(text)
+        except NotifyFailed:
+            raise
+        except Exception as error:  # noqa: BLE001  Apprise may do anything; a text of it may hold the address
+            raise NotifyFailed(f"{self.name} cannot be used: Apprise fails with {type(error).__name__}") from None
+
+    def _made(self, text: str) -> list[_Address]:
         apprise = _load()
         from apprise.utils.parse import parse_urls
 
@@ -111,7 +124,8 @@ class AppriseNotifier:
             pgp_autogen=False,
             pem_autogen=False,
         )
-        addresses = [_address(apprise, asset, written) for written in parse_urls(text)]  # type: ignore[no-untyped-call]
+        written = parse_urls(text)  # type: ignore[no-untyped-call]
+        addresses = [_address(apprise, asset, one, self._patience) for one in written]
         if not addresses:
             raise NotifyRefused(f"{self.name} holds no address", fix=_LISTS_ADDRESSES)
         return addresses
@@ -173,12 +187,18 @@ class _Address(NamedTuple):
             return _Outcome(taken=False, error=type(error).__name__)
 
 
-def _address(apprise: Any, asset: Any, written: str) -> _Address:
+def _address(apprise: Any, asset: Any, written: str, patience: float) -> _Address:
     found = _SCHEME.match(written)
     scheme = found[1].lower() if found else ""
     service = None if scheme in _LOCAL else apprise.Apprise.instantiate(written, asset=asset)
     if service is None:
         return _Address(scheme, None)
+    chosen = vars(service)  # what the address itself says; all else is the class's
+    for name in ("socket_connect_timeout", "socket_read_timeout"):
+        if name not in chosen:  # Apprise's 4 s would make a slow service one that did not get what it got
+            setattr(service, name, patience)
+    if "overflow_mode" not in chosen:
+        service.overflow_mode = apprise.OverflowMode.SPLIT  # else a service cuts what is longer than it likes
     sender = apprise.Apprise(asset=asset)
     sender.add(service)
     # Not by the scheme: the https:// address that Discord itself shows leads to the same service.
@@ -208,6 +228,17 @@ def _nothing_of_ours(_: logging.LogRecord) -> bool:
 
 
 @contextmanager
+def _silenced() -> Iterator[None]:
+    """Nothing that Apprise and its libraries say comes through.
+
+    It stands around the threads, not in them: filters belong to the process, and a thread may outlive this.
+    """
+    with warnings.catch_warnings(), _quiet():
+        warnings.simplefilter("ignore")  # their texts hold hosts, and as errors they would break services
+        yield
+
+
+@contextmanager
 def _quiet() -> Iterator[None]:
     """While this lasts, and in threads that begin in it, a message is being sent."""
     token = _telling.set(True)
@@ -228,7 +259,7 @@ def _statuses_alone(record: logging.LogRecord) -> bool:
 
 
 def _harmless(text: str, *, as_markdown: bool) -> str:
-    calling = _MENTION.sub("@\N{ZERO WIDTH SPACE}", text)
+    calling = _MENTION.sub("\\g<0>\N{ZERO WIDTH SPACE}", text)
     return _MARKDOWN.sub(r"\\\g<0>", calling) if as_markdown else calling
 
 

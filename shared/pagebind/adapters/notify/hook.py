@@ -84,7 +84,7 @@ class HttpHook:
 
     def call(self) -> None:
         """See `Hook.call`. Any answer of the kind 2xx means that the reader has understood."""
-        headers = [("User-Agent", "pagebind"), *((name, self._value(name)) for name in self._headers)]
+        headers = [("User-Agent", "pagebind"), *self._secret_headers()]
         outcome = all_within(self._patience, [lambda: self._post(headers)])[0]
         if outcome is None:
             raise NotifyFailed(
@@ -93,6 +93,18 @@ class HttpHook:
         if isinstance(outcome, NotifyFailed):
             raise outcome
         self._understand(outcome)
+
+    def check(self) -> list[NotifyFailed | None]:
+        """See whether all that a call needs is here; nobody is called.
+
+        Raises:
+            NotifyFailed: a secret is missing, or no header can hold it.
+        """
+        self._secret_headers()
+        return [None]
+
+    def _secret_headers(self) -> list[tuple[str, str]]:
+        return [(name, self._value(name)) for name in self._headers]
 
     def _value(self, header: str) -> str:
         value = value_of(self._headers[header])
