@@ -45,6 +45,37 @@ def test_all_is_well(home: Home) -> None:
     assert [path for path in home.store.rglob("*") if "doctor" in path.name] == []
 
 
+def test_who_is_told_of_books(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHONE", "json://127.0.0.1:9/s3cr3t")
+    monkeypatch.setenv("MAIL", "nothing://s3cr3t json://127.0.0.1:9/s3cr3t")
+    monkeypatch.setenv("KEY", "s3cr3t")
+    hooks = "".join(
+        f'[[hook]]\nurl = "http://{name}:1/scan"\nheaders = {{ X = "env:{key}" }}\n'
+        for name, key in (("komga", "KEY"), ("kavita", "NOBODY"))
+    )
+    home.configure(more=f'[notify]\nurls = ["env:PHONE", "env:MAIL", "env:NONE"]\n{hooks}')
+    found = lines(home, 1)
+    told = {name: found[name] for name in found if name.startswith(("notifier", "hook"))}
+    assert "s3cr3t" not in str(told)
+    assert [(name, status) for name, (status, _, _) in told.items()] == [
+        ("notifier env:PHONE", "ok"),
+        ("notifier env:MAIL", "fail"),
+        ("notifier env:NONE", "fail"),
+        ("hook http://komga:1/scan", "ok"),
+        ("hook http://kavita:1/scan", "fail"),
+    ]
+    assert "env:MAIL (nothing://) holds no address that Apprise takes" in told["notifier env:MAIL"][1]
+    assert "env:NONE leads nowhere" in told["notifier env:NONE"][1]
+    assert "env:NOBODY leads nowhere" in told["hook http://kavita:1/scan"][1]
+
+
+def test_who_is_told_of_books_is_looked_at_though_the_server_refuses(home: Home) -> None:
+    home.configure(more='[notify]\nurls = ["env:NONE"]')
+    home.server.rotate_token()
+    found = lines(home, 1)
+    assert [found[name][0] for name in ("credentials", "notifier env:NONE")] == ["fail", "fail"]
+
+
 def test_a_broken_drive(home: Home) -> None:
     home.server.break_drive("/comics", "login to the cloud has expired")
     found = lines(home, 1)

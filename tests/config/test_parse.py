@@ -182,6 +182,7 @@ WRONG = [
     ("source", "tokn = 'x'", "unknown key tokn in [source]", "did you mean token?"),
     ("source", "Concurrency = 3", "unknown key Concurrency in [source]", "did you mean concurrency?"),
     ("source", "interval = '1m'", "unknown key interval in [source]", "it belongs to [poll]"),
+    ("notify", "url = 'env:X'", "unknown key url in [notify]", "did you mean urls?"),
     ("source", "xyzzy = 1", "unknown key xyzzy in [source]", "known are url, token"),
     ("subscription", "pth = '/x'", "unknown key pth in [[subscription]]", "did you mean path?"),
     (

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pagebind.app.doctor_stores import Check, check_stores
 from pagebind.core import layout
-from pagebind.errors import AuthRefused, PagebindError, RefreshRefused, SourceError
+from pagebind.errors import AuthRefused, NotifyFailed, PagebindError, RefreshRefused, SourceError
 from pagebind.ports.source import Account, Download, Source
 
 if TYPE_CHECKING:
@@ -38,6 +38,44 @@ def doctor(
     yield from _drives(source)
     for watch in watches:
         yield from _subscription(source, watch)
+
+
+class Told(Protocol):
+    """A notifier, or a hook, that can say beforehand what it lacks."""
+
+    @property
+    def name(self) -> str:
+        """As messages call it; no secret."""
+        ...
+
+    def check(self) -> list[NotifyFailed | None]:
+        """What is wrong with each place behind it; None: nothing. Nobody is told anything.
+
+        Raises:
+            NotifyFailed: none can be told.
+        """
+        ...
+
+
+def check_told(notifiers: Sequence[Told], hooks: Sequence[Told]) -> Iterator[Check]:
+    """A line for each who is told of books, or one for each thing that is wrong there. Nothing is sent."""
+    for notifier in notifiers:
+        yield from _told(
+            f"notifier {notifier.name}", notifier, "Apprise takes the address; pagebind notify --test tries"
+        )
+    for hook in hooks:
+        yield from _told(f"hook {hook.name}", hook, "what its headers need is there; nobody was called")
+
+
+def _told(name: str, one: Told, well: str) -> Iterator[Check]:
+    try:
+        failures = [failure for failure in one.check() if failure is not None]
+    except NotifyFailed as error:
+        failures = [error]
+    for failure in failures:
+        yield Check(name, "fail", failure.message, failure.fix or "try again", failure)
+    if not failures:
+        yield Check(name, "ok", well)
 
 
 def _failed(name: str, error: PagebindError) -> Check:

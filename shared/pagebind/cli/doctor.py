@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import click
@@ -28,15 +29,21 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 )
 @options(EMPTY["doctor"])
 def doctor(session: Session) -> int:
-    """Check the server, what it is, the credentials and rights, every drive and subscription, and the store."""
+    """Check the server, what it is, the credentials and rights, every drive and subscription, and the store.
+
+    Of who is told of books: whether their secrets are there, and Apprise takes the addresses. Nothing is sent.
+    """
     from pagebind import wiring
+    from pagebind.app.doctor import check_told
     from pagebind.app.doctor import doctor as examine
 
     parts = wiring.build(session.settings(), os.environ)
     one_server = parts.settings.store.kind != "file"  # folders may lie on two disks
     checks = []
     with closing(parts.source):
-        for check in examine(parts.source, parts.work, parts.library, parts.watches, one_server=one_server):
+        tried = examine(parts.source, parts.work, parts.library, parts.watches, one_server=one_server)
+        told = check_told(*(make(parts.settings, parts.secrets) for make in (wiring.notifiers, wiring.hooks)))
+        for check in chain(tried, told):
             checks.append(check)
             _show(session, check)
     failed = [check for check in checks if check.status == "fail"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pagebind.config.place import Place, is_one_line, kind_of, suggestion
+from pagebind.config.place import Place, is_one_line, kind_of, nearest, suggestion
 from pagebind.config.schema import HOOK, SECTIONS, SETTINGS, SUBSCRIPTION, Setting
 from pagebind.config.settings import (
     BindSettings,
@@ -266,8 +266,10 @@ class _Parser:
         homes = dict.fromkeys(setting.section for setting in SETTINGS if setting.key == key)
         if _is_credential(section, key):
             fix = _CREDENTIALS_BELONG
+        elif homes and nearest(key, known) is None:
+            fix = f"it belongs to [{'] or ['.join(homes)}]"
         else:
-            fix = f"it belongs to [{'] or ['.join(homes)}]" if homes else suggestion(key, known)
+            fix = suggestion(key, known)
         return self._error(f"unknown key {_plain(key)} in {where.rstrip(': ')}", fix)
 
     def _name(self, section: str, key: str) -> str:
