@@ -21,6 +21,7 @@ from tests.support.secret_stores import CANARY
 from tests.support.task_target import Reply
 
 from pagebind import wiring
+from pagebind.adapters.alist import http
 from pagebind.adapters.notify.attempt import PATIENCE
 from pagebind.adapters.notify.hook import HttpHook
 from pagebind.adapters.secrets import KeptSecrets
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from tests.support.task_target import Call
 
+    from pagebind.adapters.alist.limits import Limits
     from pagebind.ports.notify import Hook
 
 
@@ -172,6 +174,27 @@ def test_a_secret_that_is_not_there_is_told_at_the_call(receiver: Receiver) -> N
     error = failure(called)
     assert isinstance(error, NotifyRefused)
     assert error.message.startswith("env:NOBODY leads nowhere")
+
+
+def test_a_check_looks_for_the_secrets_and_calls_nobody(receiver: Receiver) -> None:
+    assert hook(receiver.url, '{ X = "env:KEY" }', KEY="key").check() == [None]
+    for key in ({}, {"KEY": f"{CANARY} "}):
+        with pytest.raises(NotifyRefused):
+            hook(receiver.url, '{ X = "env:KEY" }', **key).check()
+    assert receiver.calls == []
+
+
+def test_an_answer_is_awaited_as_long_as_a_call_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Limits] = []
+
+    class Noting(http.Connections):
+        def __init__(self, limits: Limits, transport: None) -> None:
+            given.append(limits)
+            super().__init__(limits, transport)
+
+    monkeypatch.setattr(http, "Connections", Noting)
+    hook("http://127.0.0.1")
+    assert [(limits.connect_timeout, limits.read_timeout) for limits in given] == [(PATIENCE, PATIENCE)]
 
 
 def test_whatever_goes_wrong_is_told_by_its_kind() -> None:

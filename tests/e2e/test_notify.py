@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.e2e.processes import run
+from tests.cli.command import end
+from tests.e2e.processes import begin, run
+from tests.support.aged import age
 from tests.support.receiver import Receiver
 
 if TYPE_CHECKING:
@@ -103,11 +105,25 @@ def test_a_message_that_did_not_go_out_comes_later_and_changes_no_result(told: W
     texts(receiver)
 
     receiver.refuse(200, "/")
+    age(told.work / "notices", 900.0)
     later = ran(told, 0)
     assert later.keys("up_to_date") == ["Alpha/Vol 1.cbz"]
     assert len(receiver.to("/scan")) == 1
     [message] = texts(receiver)
     assert "Alpha/Vol 1" in message
+
+
+def test_with_quiet_what_somebody_has_to_mend_is_still_told(told: World) -> None:
+    told.volume("Alpha/Vol 1")
+    del told.env["NOTIFY_URL"], told.env["READER_KEY"]
+    done = end(begin(told, "run", "--quiet"))
+    assert (done.status, done.out) == (0, "")
+    lines = done.err.splitlines()
+    assert len(lines) == 2
+    for event, secret in (("reader not told", "env:READER_KEY"), ("not notified", "env:NOTIFY_URL")):
+        [line] = [line for line in lines if f" error: {event} (" in line]
+        assert f"reason={secret} leads nowhere" in line
+        assert ", fix=" in line
 
 
 def test_a_secret_that_is_not_there_fails_no_book(told: World, receiver: Receiver) -> None:

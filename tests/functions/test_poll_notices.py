@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.functions.over_a_bucket import over_a_bucket
 from tests.functions.test_imports import EVERY, POLL, first_request, libraries, ours
+from tests.support.aged import age
 from tests.support.receiver import Receiver
 
 from pagebind.core import keys
@@ -117,7 +118,9 @@ def test_volumes_that_a_short_poll_does_not_come_to_stay_as_they_were(telling: C
     assert sum(int(title.split()[0]) for title in titles(receiver)) == 3
 
 
-def test_a_message_that_was_refused_is_sent_by_the_next_poll(telling: Cloud, receiver: Receiver) -> None:
+def test_a_message_that_was_refused_is_sent_by_a_poll_a_quarter_of_an_hour_later(
+    telling: Cloud, receiver: Receiver
+) -> None:
     telling.poll()
     telling.folder("A/1")
     telling.poll()
@@ -128,6 +131,9 @@ def test_a_message_that_was_refused_is_sent_by_the_next_poll(telling: Cloud, rec
     assert (answer.status, answer.document["problems"]) == (200, [])
     receiver.reply = before
     receiver.calls.clear()
+    telling.poll()
+    assert receiver.calls == []
+    age(telling.home / "store" / keys.NOTICES, 900.0)
     telling.poll()
     telling.poll()
     assert titles(receiver) == ["1 book"]
