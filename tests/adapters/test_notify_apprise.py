@@ -107,6 +107,7 @@ def test_a_service_that_takes_plain_text_for_markdown_gets_it_escaped(receiver: 
         ("https://discord.com/api/webhooks/123456789012345678/abcdefghijklmnopqrstuvwxyz", True),
         ("tgram://123456789:ABCdefGHIjklMNOpqrsTUVwxyz0123456789/987654321", False),
         ("ntfy://topic", False),
+        ("guilded://123456789012345678/abcdefghijklmnopqrstuvwxyz", True),
     ],
 )
 def test_discord_is_known_by_both_of_its_addresses(address: str, as_markdown: bool) -> None:

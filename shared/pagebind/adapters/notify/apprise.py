@@ -31,7 +31,7 @@ _LOCAL: Final = frozenset({"blink1", "dbus", "gio", "glib", "gnome", "kde", "mac
 """Schemes that lead to no other machine: their programs would get what servers call their folders, and where Pagebind
 runs by itself nobody looks at a desktop."""
 
-_SHOWS_MARKDOWN: Final = frozenset({"Discord", "Mattermost"})
+_SHOWS_MARKDOWN: Final = frozenset({"Discord", "Guilded", "Mattermost"})
 """Apprise's names of services that take plain text for Markdown, which Apprise does not protect against."""
 
 _MARKDOWN = re.compile(r"[\\*_~`|<>\[\]#]")
