@@ -112,8 +112,9 @@ resource "google_cloudfunctions2_function" "functions" {
     }
   }
 
-  # A revision starts only where its account may read its secrets, and there is something to read.
+  # A revision starts only where its account may read its secrets, there is something to read, and there is a way out.
   depends_on = [
+    google_compute_router_nat.egress,
     google_secret_manager_secret_iam_member.readers,
     google_secret_manager_secret_version.values,
     google_storage_bucket_iam_member.functions,

@@ -50,7 +50,9 @@ resource "google_logging_project_exclusion" "requests" {
     log_id("run.googleapis.com/requests")
     resource.type="cloud_run_revision"
     resource.labels.service_name=(${join(" OR ", [for name in values(local.names) : "\"${name}\""])})
+    httpRequest.status>=200
     httpRequest.status<400
+    NOT severity>=WARNING
   EOT
 
   depends_on = [google_project_service.services]

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 TOKEN = "canary-of-the-token-5d1f0a"
 SECRET_VALUES = {"NOTIFY_URL": "canary-of-an-address-9b27", "COMICS_PASSWORD": "canary-of-a-password-40ce"}
 
+CANARY = "canary-of-the-configuration-77ab"
+"""Stands in the configuration, which is to be in neither plan nor state."""
+
 EVERYTHING: Mapping[str, Any] = {
     "token_version": "1",
     "secrets": {
@@ -45,14 +48,14 @@ def terraform_engine() -> Engine:
 @pytest.fixture(scope="session")
 def workspace(terraform_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """With a small part of the package. Never applied: who applies takes a copy."""
-    return _made(terraform_engine, tmp_path_factory, PART)
+    return made(terraform_engine, tmp_path_factory, PART)
 
 
 @pytest.fixture(scope="session")
 def cloudless(terraform_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """With the whole package, where plans ask no cloud. Never applied: who applies takes a copy."""
     demand_stand_in(terraform_engine)
-    return _made(terraform_engine, tmp_path_factory)
+    return made(terraform_engine, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -68,11 +71,13 @@ def demand_stand_in(engine: Engine) -> None:
         pytest.skip("a plan needs a cloud here: the stand-in of the providers is not on this machine")
 
 
-def _made(engine: Engine, folders: pytest.TempPathFactory, package: tuple[str, ...] | None = None) -> Workspace:
+def made(engine: Engine, folders: pytest.TempPathFactory, package: tuple[str, ...] | None = None) -> Workspace:
+    """A new one; skips the test where the machine lacks what it takes. Raises: TerraformFailed: the module is wrong."""
     root = folders.mktemp("terraform") / "checkout"
+    configuration = f"{template('gs://replaced-by-the-deployment')}\n# {CANARY}\n"
     try:
-        return Workspace.made(root, engine, template("gs://replaced-by-the-deployment"), package)
+        return Workspace.made(root, engine, configuration, package)
     except TerraformFailed as failed:
-        if engine.offline:
+        if engine.offline or not failed.is_of_the_machine:
             raise
         pytest.skip(f"terraform init fails, for want of a network or of a newer terraform: {failed.reason}")

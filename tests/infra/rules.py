@@ -40,6 +40,40 @@ _ON_THE_PROJECT = {
 _OF_THE_PLATFORM = {"GOOGLE_CLOUD_PROJECT", "LOG_EXECUTION_ID", "GRPC_VERBOSITY", "THREADS", "MALLOC_ARENA_MAX"}
 """Variables that are neither settings nor secrets."""
 
+_KNOWN = {
+    "google_artifact_registry_repository",
+    "google_artifact_registry_repository_iam_member",
+    "google_cloud_run_v2_service_iam_member",
+    "google_cloud_scheduler_job",
+    "google_cloud_tasks_queue",
+    "google_cloud_tasks_queue_iam_member",
+    "google_cloudfunctions2_function",
+    "google_compute_address",
+    "google_compute_network",
+    "google_compute_router",
+    "google_compute_router_nat",
+    "google_compute_subnetwork",
+    "google_logging_metric",
+    "google_logging_project_exclusion",
+    "google_monitoring_alert_policy",
+    "google_monitoring_notification_channel",
+    "google_project_iam_member",
+    "google_project_service",
+    "google_secret_manager_secret",
+    "google_secret_manager_secret_iam_member",
+    "google_secret_manager_secret_version",
+    "google_service_account",
+    "google_service_account_iam_member",
+    "google_storage_bucket",
+    "google_storage_bucket_iam_member",
+    "google_storage_bucket_object",
+    "terraform_data",
+}
+"""Kinds of resources: nothing among them opens a door, e.g. a firewall's rule, without being looked at here."""
+
+_PORTS = 64_512
+"""Of one address: cloud.google.com/nat/docs/ports-and-addresses."""
+
 _VOLUME, _PAGE = "one-piece-vol-01-3f0c5a9b1d2e", "0" * 16
 WORK_KEYS: Mapping[str, str] = {
     "manifest": keys.manifest_key(_VOLUME, ManifestMark(1, "a" * 12, "b" * 12, 0.0)),
@@ -117,6 +151,8 @@ def books_can_be_brought_back(plan: Plan) -> Iterator[str]:
         yield "each staged page is kept, and paid for, after it was deleted"
     if buckets["library"]["force_destroy"] is not False:
         yield "taking it down deletes the books"
+    if any(versioning["enabled"] for versioning in buckets["work"]["versioning"]):
+        yield "each staged page is kept, and paid for, as an old version"
 
 
 def only_leavings_go_by_age(plan: Plan) -> Iterator[str]:
@@ -317,6 +353,43 @@ def all_is_labelled(plan: Plan) -> Iterator[str]:
             yield f"{resource['address']} has no labels"
 
 
+def polls_are_not_paused(plan: Plan) -> Iterator[str]:
+    for name, job in plan.resources("google_cloud_scheduler_job").items():
+        if job.get("paused"):  # a job that was never paused has none
+            yield f"{name} is paused"
+
+
+def alerts_are_on(plan: Plan) -> Iterator[str]:
+    for name, policy in plan.resources("google_monitoring_alert_policy").items():
+        if policy["enabled"] is False:
+            yield f"{name} is off"
+    for kind in ("google_logging_metric", "google_logging_project_exclusion"):
+        yield from (f"{kind}.{name} is off" for name, one in plan.resources(kind).items() if one["disabled"])
+
+
+def the_way_out_is_wide_enough(plan: Plan) -> Iterator[str]:
+    """A port that was used rests for two minutes, and a page may take no longer than a second."""
+    for nat in plan.resources("google_compute_router_nat").values():
+        under_way = plan.resources("google_cloud_tasks_queue", "queues")["fetch"]["rate_limits"][0]
+        if not nat["enable_dynamic_port_allocation"] or nat["max_ports_per_vm"] < 120 * min(
+            16, under_way["max_concurrent_dispatches"]
+        ):
+            yield f"an instance has {nat['max_ports_per_vm']} ports at most"
+        instances = sum(_service(plan, function)["max_instance_count"] for function in ("poll", "fetch"))
+        if nat["min_ports_per_vm"] * instances > _PORTS:
+            yield f"{instances} instances do not have {nat['min_ports_per_vm']} ports each"
+        if nat["min_ports_per_vm"].bit_count() != 1 or nat["max_ports_per_vm"].bit_count() != 1:
+            yield "ports are not by powers of two"
+
+
+def only_known_kinds_are_made(plan: Plan) -> Iterator[str]:
+    """What a rule of this file, or a test of the alerts, has looked at: a new kind needs one."""
+    found = {
+        one["type"] for one in plan.document["planned_values"]["root_module"]["resources"] if one["mode"] == "managed"
+    }
+    yield from (f"{kind} is made, and no rule looks at it" for kind in sorted(found - _KNOWN))
+
+
 RULES: Mapping[str, Callable[[Plan], Iterator[str]]] = {
     rule.__name__: rule
     for rule in (
@@ -335,6 +408,10 @@ RULES: Mapping[str, Callable[[Plan], Iterator[str]]] = {
         deadlines_fit,
         the_environment_is_understood,
         names_fit,
+        polls_are_not_paused,
+        alerts_are_on,
+        the_way_out_is_wide_enough,
+        only_known_kinds_are_made,
         all_is_labelled,
     )
 }

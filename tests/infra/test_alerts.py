@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.infra.rules import FUNCTIONS
 from tests.rehearsal.stage import Stage
 from tests.support import log_entries
 from tests.support.log_filter import Filter
@@ -332,6 +333,41 @@ def test_one_line_is_one_alert(filters: Mapping[str, Filter], evidence: Mapping[
 def test_what_is_of_others_is_not_seen(filters: Mapping[str, Filter], evidence: Mapping[str, Entries]) -> None:
     for entry in (entry for entries in evidence.values() for entry in strangers(entries)):
         assert not seen(filters, [entry]), entry
+
+
+@pytest.fixture(scope="module")
+def hidden(everything: Plan) -> str:
+    """The filter of what is not kept."""
+    (exclusion,) = everything.resources("google_logging_project_exclusion").values()
+    return str(exclusion["filter"])
+
+
+GOOD = [log_entries.request(status, f"pagebind-{one}") for status in (200, 204, 304) for one in FUNCTIONS]
+TRUNCATED = {
+    **log_entries.request(200, "pagebind-poll"),
+    "severity": "WARNING",
+    "textPayload": "Truncated response body.",
+}
+MILD = {**log_entries.request(404, "pagebind-fetch"), "severity": "INFO"}  # what a status is taken for may change
+NO_ANSWER = {**log_entries.request(0, "pagebind-poll"), "httpRequest": {}}
+FAILED = [log_entries.request(status, f"pagebind-{one}") for status in (400, 403, 429, 500, 503) for one in FUNCTIONS]
+
+
+def test_only_requests_that_went_well_are_not_kept(hidden: str, evidence: Mapping[str, Entries]) -> None:
+    one = Filter(hidden)
+    assert all(one.matches(entry) for entry in GOOD)
+    kept = [entry for entries in evidence.values() for entry in entries]
+    assert len(kept) > 40
+    for entry in (*kept, *FAILED, MILD, TRUNCATED, NO_ANSWER, *strangers(GOOD)):
+        assert not one.matches(entry), entry
+
+
+def test_a_mistake_in_what_is_not_kept_is_found(hidden: str, evidence: Mapping[str, Entries]) -> None:
+    entries = [*(entry for found in evidence.values() for entry in found), *GOOD, *FAILED, MILD, TRUNCATED, NO_ANSWER]
+    entries += strangers(GOOD)
+    right = [Filter(hidden).matches(entry) for entry in entries]
+    for mutant in (*mutants(hidden), hidden.replace("<400", "<500")):
+        assert [Filter(mutant).matches(entry) for entry in entries] != right, mutant
 
 
 def mutants(text: str) -> Iterator[str]:

@@ -1,11 +1,11 @@
-"""What later plans touch: a subscription, the code, or nothing."""
+"""What later plans touch, and in which order: a subscription, the code, a network, or nothing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.infra.conftest import EVERYTHING, SECRET_VALUES, TOKEN
+from tests.infra.conftest import CANARY, EVERYTHING, SECRET_VALUES, TOKEN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +47,7 @@ def put_back() -> Any:
 def test_a_second_plan_right_after_apply_is_empty(applied: Workspace) -> None:
     assert changes(applied) == {}
     assert applied.files_with((TOKEN, *SECRET_VALUES.values())) == [], "a secret is in the state, or beside it"
+    assert applied.files_with((CANARY,)) == ["pagebind.toml"], "the configuration's text is in the state"
     assert "infra/terraform/terraform.tfstate" in applied.files_with(("pagebind-poll",)), "nothing is found at all"
 
 
@@ -70,3 +71,30 @@ def test_changed_code_replaces_the_bundles_and_updates_the_functions(applied: Wo
         **{f'google_storage_bucket_object.bundle["{one}"]': "replace" for one in ("plain", "notify")},
         **{f'terraform_data.bundle_digests["{one}"]': "update" for one in ("plain", "notify")},
     }
+
+
+USERS = {f'google_cloudfunctions2_function.functions["{one}"]' for one in ("poll", "fetch")}
+
+
+def planned(workspace: Workspace, *words: str, **variables: Any) -> Plan:
+    return workspace.plan({**EVERYTHING, **variables}, *words, token=TOKEN, secret_values=SECRET_VALUES)
+
+
+def test_functions_let_go_of_the_network_before_it_goes(applied: Workspace) -> None:
+    order = applied.order(planned(applied, egress_address=False))
+    going = {one for one in order if one.startswith("google_compute_") and "(destroy)" in one}
+    assert len(going) == 5
+    for one in going:
+        assert order[one] >= USERS, one
+
+
+def test_another_range_is_a_subnet_beside_the_old_one(applied: Workspace) -> None:
+    """The stand-in does not know that another name is another subnet, so it is told."""
+    subnet = "google_compute_subnetwork.egress[0]"
+    plan = planned(applied, f"-replace={subnet}", egress_range="10.80.0.0/24")
+    (change,) = (one["change"] for one in plan.document["resource_changes"] if one["address"] == subnet)
+    assert change["actions"] == ["create", "delete"]
+    assert change["before"]["name"] != change["after"]["name"]
+    order = applied.order(plan)
+    (going,) = (one for one in order if one.startswith(f"{subnet} (destroy"))
+    assert order[going] >= USERS

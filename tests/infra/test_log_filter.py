@@ -11,6 +11,7 @@ ENTRY: dict[str, Any] = {
     "logName": "projects/p/logs/run.googleapis.com%2Fstderr",
     "resource": {"type": "gce_instance", "labels": {"zone": "here"}},
     "severity": "ERROR",
+    "httpRequest": {"status": 404},
     "labels": {"compute.googleapis.com/resource_id": "7"},
     "jsonPayload": {"a": "1", "cat": "Longhair", "shoes": 2, "wet": True, "foo.bar": "apple"},
 }
@@ -41,6 +42,7 @@ def a_to_d(*present: str) -> dict[str, Any]:
         'textPayload=""',  # a field of every entry has its default
         "severity!=INFO",
         'jsonPayload.a!="2"',
+        "httpRequest.status>=404 httpRequest.status<405",
         'NOT (severity=INFO OR (jsonPayload.a="1" AND jsonPayload.cat="bald"))',
     ],
 )
@@ -53,6 +55,8 @@ def test_what_lets_an_entry_pass(text: str) -> None:
     [
         'resource.type="gce_instance" AND severity=INFO',
         "severity>=CRITICAL",
+        "httpRequest.status<404",
+        "httpRequest.status>=405",
         "jsonPayload.missing!=foo",  # nothing is true of what is missing
         "jsonPayload.CAT=longhair",  # keys have a letter case
         'jsonPayload.cat="long"',  # the whole of it
@@ -91,6 +95,9 @@ def test_not_binds_most_then_or_then_and(present: tuple[str, ...]) -> None:
         'textPayload:"robot"',
         'textPayload=~"rob"',
         "jsonPayload.shoes>=1",
+        "jsonPayload.shoes<1",
+        "httpRequest.status<ok",
+        "httpRequest.status>400",
         'sample(insertId, "0.25")',
         'log_id("a", "b")',
         "severity=ERROR and severity=INFO",

@@ -6,7 +6,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.infra.conftest import SECRET_VALUES, TOKEN
+from tests.infra.conftest import CANARY, SECRET_VALUES, TOKEN
 from tests.infra.rules import FUNCTIONS, RULES
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def _function(name: str) -> str:
     return f'google_cloudfunctions2_function.functions["{name}"]'
 
 
+NAT = "google_compute_router_nat.egress[0]"
 ENVIRONMENT = "service_config/0/environment_variables"
 PEOPLE = 'google_cloud_run_v2_service_iam_member.invokers["user:somebody@example.org calls poll"]'
 
@@ -160,6 +161,19 @@ PEOPLE = 'google_cloud_run_v2_service_iam_member.invokers["user:somebody@example
         ),
         ("names_fit", 'google_storage_bucket.buckets["work"]', _set("name", "Pagebind")),
         ("names_fit", _function("poll"), _set("name", "p" * 60)),
+        (
+            "books_can_be_brought_back",
+            'google_storage_bucket.buckets["work"]',
+            _set("versioning", [{"enabled": True}]),
+        ),
+        ("polls_are_not_paused", "google_cloud_scheduler_job.poll", _set("paused", True)),
+        ("alerts_are_on", "google_monitoring_alert_policy.silence[0]", _set("enabled", False)),
+        ("alerts_are_on", 'google_monitoring_alert_policy.events["held"]', _set("enabled", False)),
+        ("alerts_are_on", "google_logging_metric.polls_ended[0]", _set("disabled", True)),
+        ("the_way_out_is_wide_enough", NAT, _set("enable_dynamic_port_allocation", None)),
+        ("the_way_out_is_wide_enough", NAT, _set("max_ports_per_vm", 1024)),
+        ("the_way_out_is_wide_enough", NAT, _set("min_ports_per_vm", 32_768)),
+        ("the_way_out_is_wide_enough", NAT, _set("min_ports_per_vm", 200)),
         ("all_is_labelled", 'google_storage_bucket.buckets["work"]', _set("labels", {"app": "pagebind"})),
     ],
 )
@@ -174,14 +188,21 @@ def test_a_rule_finds_what_is_against_it(
     assert list(RULES[rule](mutant))
 
 
+def test_a_kind_that_no_rule_knows_is_found(everything: Plan) -> None:
+    mutant = everything._replace(document=copy.deepcopy(everything.document))
+    mutant.document["planned_values"]["root_module"]["resources"][0]["type"] = "google_compute_firewall"
+    assert list(RULES["only_known_kinds_are_made"](mutant))
+
+
 def test_every_rule_is_known_to_find_something() -> None:
     marks: Any = test_a_rule_finds_what_is_against_it
     (parametrized,) = (mark for mark in marks.pytestmark if mark.name == "parametrize")
-    assert {case[0] for case in parametrized.args[1]} == set(RULES)
+    assert {case[0] for case in parametrized.args[1]} == set(RULES) - {"only_known_kinds_are_made"}
 
 
 def test_no_secret_is_in_the_plan(everything: Plan, workspace: Workspace) -> None:
     assert workspace.files_with((TOKEN, *SECRET_VALUES.values())) == []
+    assert workspace.files_with((CANARY,)) == ["pagebind.toml"], "the configuration's text is in the plan"
     assert workspace.files_with(("pagebind-poll",)), "nothing is found at all"
 
 

@@ -10,9 +10,10 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.infra.conftest import EVERYTHING, SECRET_VALUES, TOKEN, demand_stand_in
+from tests.infra.conftest import EVERYTHING, SECRET_VALUES, TOKEN, demand_stand_in, made
+from tests.support import terraform
 from tests.support.paths import REPOSITORY
-from tests.support.terraform import MODULE, VARIABLES, Engine, Workspace, call
+from tests.support.terraform import MODULE, VARIABLES, Engine, TerraformFailed, Workspace, call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,6 +118,45 @@ def test_checkov_finds_nothing_and_no_exception_is_needless(tmp_path: Path) -> N
     assert told["summary"]["parsing_errors"] == 0
     written = {skip["check"] for file in MODULE.glob("*.tf") for skip in SKIP.finditer(file.read_text())}
     assert {check["check_id"] for check in results["skipped_checks"]} == written
+
+
+@pytest.mark.parametrize(
+    ("told", "outcome"),
+    [
+        ("Error: Failed to query available provider packages", pytest.skip.Exception),
+        ("Error: Failed to install provider", pytest.skip.Exception),
+        ("Error: Unsupported Terraform Core version", pytest.skip.Exception),
+        ('Error: Duplicate resource "google_compute_network" configuration', TerraformFailed),
+        ("Error: Unsupported argument", TerraformFailed),
+    ],
+)
+def test_only_what_the_machine_lacks_is_skipped(
+    told: str,
+    outcome: type[BaseException],
+    terraform_engine: Engine,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def failing(*_: object) -> Workspace:
+        raise TerraformFailed(f"terraform init\n{told}\n")
+
+    monkeypatch.setattr(Workspace, "made", failing)
+    with pytest.raises(outcome):
+        made(terraform_engine._replace(offline=False), tmp_path_factory)
+    with pytest.raises(TerraformFailed):
+        made(terraform_engine._replace(offline=True), tmp_path_factory)
+
+
+def test_what_the_shell_has_set_up_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terraform, "_SETUP", tmp_path / "nowhere")
+    monkeypatch.setattr("shutil.which", lambda _: "terraform")
+    for name, offline in (("offline.tfrc", True), ("mirror.tfrc", False)):
+        settings = tmp_path / name
+        monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(settings))
+        assert "TF_CLI_CONFIG_FILE" not in terraform.engine().environment
+        settings.write_text("")
+        engine = terraform.engine()
+        assert (engine.environment["TF_CLI_CONFIG_FILE"], engine.offline) == (str(settings), offline)
 
 
 def _all_but(*kept: str) -> Callable[[str, list[str]], set[str]]:

@@ -31,8 +31,10 @@ SEVERITIES = {
 _FREE = {"jsonPayload", "labels"}
 """Fields below these may be missing: no comparison with what is missing is true, not even ``!=``."""
 
+_STATUS = "httpRequest.status"
+
 _DEFAULTED = {
-    "httpRequest.status": 0,
+    _STATUS: 0,
     "insertId": "",
     "logName": "",
     "resource.type": "",
@@ -218,6 +220,10 @@ def _comparing(field: str, operator: str, value: str) -> Callable[[Any], bool]:
             return lambda found: _equal(found, value)
         case "!=":
             return lambda found: not _equal(found, value)
+        case "<" if field == _STATUS and value.isdecimal():
+            return lambda found: bool(found < int(value))
+        case ">=" if field == _STATUS and value.isdecimal():
+            return lambda found: bool(found >= int(value))
     raise NotUnderstood(f"{field} {operator}")
 
 

@@ -39,11 +39,18 @@ VARIABLES: Mapping[str, Any] = {
 """What every plan needs; the address is nobody's."""
 
 _SETUP = REPOSITORY.parent / "shared" / "terraform-offline" / "setup"
+_STAND_IN = "offline.tfrc"
+"""The settings that the stand-in's setup writes."""
+
 _PACKAGE = "shared/pagebind"
 _LEFT_OUT = shutil.ignore_patterns(
     "__pycache__", ".mypy_cache", ".ruff_cache", ".terraform*", ".bundles", "*.tfstate*", "*.tfvars", "*.tfplan"
 )
 _SECONDS = 180.0
+_OF_THE_MACHINE = re.compile(
+    r"Error: (Failed to (query available provider packages|install provider)|Unsupported Terraform Core version)"
+)
+_EDGE = re.compile(r'^\s+"(?:\[root\] )?((?:[^"\\]|\\")+)" -> "(?:\[root\] )?((?:[^"\\]|\\")+)";?$', re.MULTILINE)
 
 
 class Unavailable(Exception):
@@ -59,6 +66,11 @@ class TerraformFailed(Exception):
         found = re.search(r"Error: (.+)", str(self))
         return found[1] if found else "no reason is given"
 
+    @property
+    def is_of_the_machine(self) -> bool:
+        """Whether the providers cannot be had, or terraform is too old: then nothing is said about the module."""
+        return bool(_OF_THE_MACHINE.search(str(self)))
+
 
 class Engine(NamedTuple):
     """How terraform is called.
@@ -73,14 +85,22 @@ class Engine(NamedTuple):
 
 
 def engine() -> Engine:
-    """Terraform with the stand-in, where that is, else as it is installed. Raises: Unavailable."""
+    """Terraform with the stand-in, where that is or the shell has set it up, else as it is installed.
+
+    Raises:
+        Unavailable: there is none.
+        TerraformFailed: the stand-in cannot be made ready.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "GOOGLE_"))}
     environment = {**kept, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
-    if _SETUP.exists():
+    settings = Path(os.environ.get("TF_CLI_CONFIG_FILE", ""))
+    given = {"TF_CLI_CONFIG_FILE": str(settings)} if settings.is_file() else {}
+    ready = bool(given) and settings.name == _STAND_IN
+    if _SETUP.exists() and not ready:
         return Engine({**environment, **_stand_in(environment)}, offline=True)
     if shutil.which("terraform") is None:
         raise Unavailable("terraform is not installed")
-    return Engine(environment, offline=False)
+    return Engine({**environment, **given}, offline=ready)
 
 
 def _stand_in(environment: Mapping[str, str]) -> dict[str, str]:
@@ -188,12 +208,13 @@ class Workspace:
         return call(self._engine, self.module, command, *words, environment=environment)
 
     def plan(
-        self, variables: Mapping[str, Any], *, token: str = "", secret_values: Mapping[str, str] | None = None
+        self, variables: Mapping[str, Any], *words: str, token: str = "", secret_values: Mapping[str, str] | None = None
     ) -> Plan:
         """What an apply would do now.
 
         Args:
             variables: besides `VARIABLES`.
+            words: further words of the command.
             token: as an environment variable, which leaves no trace; empty: none.
             secret_values: in the same way.
 
@@ -203,7 +224,7 @@ class Workspace:
         values = self._values(variables)
         file = values.with_name("plan.tfplan")
         secrets = _ephemeral(token, secret_values)
-        self.run("plan", "-no-color", f"-var-file={values}", f"-out={file}", environment=secrets)
+        self.run("plan", "-no-color", f"-var-file={values}", f"-out={file}", *words, environment=secrets)
         return Plan(json.loads(self.run("show", "-json", str(file))), file)
 
     def changes(
@@ -226,13 +247,18 @@ class Workspace:
         told = [line for line in map(json.loads, lines) if line["type"] == "planned_change"]
         return {line["change"]["resource"]["addr"]: line["change"]["action"] for line in told}
 
-    def order(self) -> dict[str, set[str]]:
-        """What is made before each resource, near and far, by address without index."""
-        edges = re.findall(r'^  "([^"]+)" -> "([^"]+)";$', self.run("graph"), re.MULTILINE)
+    def order(self, plan: Plan | None = None) -> dict[str, set[str]]:
+        """What is done before each resource is made, near and far.
+
+        Args:
+            plan: then what an apply of it does, by address with index, as ``a.b[0] (destroy)``; without, what a first
+                apply does, by address without index.
+        """
+        printed = self.run("graph", *([f"-plan={plan.file}"] if plan else []))
         before: dict[str, set[str]] = {}
-        for later, earlier in edges:
-            before.setdefault(later, set()).add(earlier)
-            before.setdefault(earlier, set())
+        for later, earlier in _EDGE.findall(printed):
+            before.setdefault(later.replace('\\"', '"'), set()).add(earlier.replace('\\"', '"'))
+            before.setdefault(earlier.replace('\\"', '"'), set())
         return {one: _all_before(one, before) for one in before}
 
     def files_with(self, texts: Iterable[str]) -> list[str]:
