@@ -458,7 +458,7 @@ def due(created: float, tries: int) -> float:
     """
     if not tries:
         return created
-    return created + min(PATIENCE, (2 ** min(tries, _MOST_TRIES) - 1) * _FIRST_PAUSE - EARLY)
+    return created + min(PATIENCE, (2.0 ** min(tries, _MOST_TRIES) - 1) * _FIRST_PAUSE - EARLY)
 
 
 def dump(notice: Notice) -> bytes:
