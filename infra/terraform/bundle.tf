@@ -15,7 +15,7 @@ locals {
   )
 
   # The key stands in [notify] alone, and terraform reads no TOML.
-  notifications = var.notifications != null ? var.notifications : can(regex("(?m)^\\s*urls\\s*=\\s*\\[\\s*[\"']", file(pathexpand(var.configuration))))
+  notifications = var.notifications != null ? var.notifications : can(regex("(?m)^\\s*urls\\s*=\\s*\\[\\s*[\"']", local.configuration))
 
   # Two bundles where people are told: only poll has the libraries for it.
   bundle_of = { for function in local.functions : function => function == "poll" && local.notifications ? "notify" : "plain" }

@@ -75,6 +75,9 @@ resource "google_cloudfunctions2_function" "functions" {
     ingress_settings                 = each.key == "poll" ? "ALLOW_ALL" : "ALLOW_INTERNAL_ONLY" # Cloud Tasks counts as internal
     environment_variables = merge(local.environment, local.own_environment[each.key], {
       for key, path in local.mounted[each.key] : "PAGEBIND_SOURCE_TOKEN" => "file:${path}"
+      }, length(local.secret_variables[each.key]) == 0 ? {} : {
+      # Another value is another revision, whatever its version is called: cloud.google.com/run/docs/configuring/services/environment-variables
+      SECRETS_VERSION = join(" ", [for key in local.secret_variables[each.key] : "${key}=${local.secrets[key].version}"])
     })
     direct_vpc_egress = local.egress[each.key] ? "VPC_EGRESS_ALL_TRAFFIC" : null
 

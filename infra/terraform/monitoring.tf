@@ -128,6 +128,8 @@ locals {
     }
   }
 
+  alert_hours = var.alert_hours == 0 ? 6 : var.alert_hours
+
   # Conditions on metrics look back so far, and have to hold for the rest of their hours. So a new deployment, of which
   # there is no data yet, has these hours as well until somebody is told.
   window_seconds = 1800
@@ -218,7 +220,7 @@ resource "google_monitoring_alert_policy" "queues" {
 }
 
 resource "google_logging_metric" "polls_ended" {
-  count = var.alert_hours == null ? 0 : 1
+  count = local.alert_hours == null ? 0 : 1
 
   project     = var.project
   name        = "${replace(var.name, "-", "_")}_polls_ended"
@@ -255,7 +257,7 @@ resource "google_monitoring_alert_policy" "silence" {
   user_labels           = local.labels
 
   conditions {
-    display_name = "no successful poll for ${var.alert_hours} hours"
+    display_name = "no successful poll for ${local.alert_hours} hours"
 
     condition_prometheus_query_language {
       # No data, or data that says nought: which of the two a metric without lines has is not documented.
@@ -264,7 +266,7 @@ resource "google_monitoring_alert_policy" "silence" {
         or
         sum(increase(${local.polls_ended[count.index]})) == 0
       EOT
-      duration                  = "${var.alert_hours * 3600 - local.window_seconds}s"
+      duration                  = "${local.alert_hours * 3600 - local.window_seconds}s"
       evaluation_interval       = "300s"
       disable_metric_validation = true # the metric has no data before the first poll
     }
@@ -275,10 +277,10 @@ resource "google_monitoring_alert_policy" "silence" {
   }
 
   documentation {
-    subject   = "${var.name}: no successful poll for ${var.alert_hours} hours"
+    subject   = "${var.name}: no successful poll for ${local.alert_hours} hours"
     mime_type = "text/markdown"
     content   = <<-EOT
-      No poll has come to its end for ${var.alert_hours} hours. New pages on the server are not seen.
+      No poll has come to its end for ${local.alert_hours} hours. New pages on the server are not seen.
 
       If another alert came before ("a poll failed", "credentials refused", "the scheduler's call failed"), that is the cause. If none did, poll is not called: is the scheduler's job paused, or the project without billing?
 

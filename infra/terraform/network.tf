@@ -1,7 +1,7 @@
 # Only with `egress_address`: a network whose one way out is a fixed address. Finalize calls nobody but Google.
 #
 # All of it goes last (`create_before_destroy`), when no function uses it any more: Google deletes no network that one of
-# them names, and what a function still has to ask in the meantime would find no way out.
+# them names, and a function that still asks something would find no way out.
 
 locals {
   egress = { for function in local.functions : function => var.egress_address && function != "finalize" }

@@ -18,6 +18,16 @@ output "egress_address" {
   value       = one(google_compute_address.egress[*].address)
 }
 
+locals {
+  # As typed from the repository's root.
+  terraform = "terraform -chdir=infra/terraform"
+  edited    = startswith(var.configuration, "../../") ? trimprefix(var.configuration, "../../") : can(regex("^[/~]", var.configuration)) ? var.configuration : "infra/terraform/${var.configuration}"
+  exports = compact([
+    var.token_version == null ? "" : "export TF_VAR_token=...",
+    length(var.secrets) == 0 ? "" : "export TF_VAR_secret_values='{${join(", ", [for name in keys(var.secrets) : "\"${name}\": \"...\""])}}'",
+  ])
+}
+
 output "next_steps" {
   description = "What to do now."
   value       = <<-EOT
@@ -38,10 +48,17 @@ output "next_steps" {
       export PAGEBIND_STORE_URL=gs://${google_storage_bucket.buckets["work"].name} PAGEBIND_STORE_LIBRARY=gs://${google_storage_bucket.buckets["library"].name}
       pagebind status
 
-    Add a subscription: edit ${var.configuration}, then `terraform apply` again. The next poll knows it.
+    What follows is typed in the folder of the repository${length(local.exports) == 0 ? "." : ", after:${join("", [for line in local.exports : "\n  ${line}"])}"}
 
-    Take it down, and keep the books:
-      terraform state rm 'google_storage_bucket.buckets["library"]'
-      terraform destroy
+    Change something, or add a subscription: edit ${local.edited} and apply. The next poll knows it. If an apply stops half way, as a first one may, apply again.
+      ${local.terraform} apply
+
+    Take it down, and keep the books${var.egress_address ? "; destroy again two hours later, for Google holds the network's addresses so long" : ""}:
+      ${local.terraform} state rm 'google_storage_bucket.buckets["library"]'
+      ${local.terraform} destroy
+
+    Come back to the books that were kept:
+      ${local.terraform} import 'google_storage_bucket.buckets["library"]' ${google_storage_bucket.buckets["library"].name}
+      ${local.terraform} apply
   EOT
 }

@@ -30,18 +30,29 @@ variable "alert_channels" {
 }
 
 variable "alert_hours" {
-  description = "Hours without a successful poll until somebody is told; null: never, for a schedule.cron whose polls lie further apart."
+  description = <<-EOT
+    Hours without a successful poll until somebody is told; null: never. 0: 6, and with schedule.cron a number has to be said.
+    Take the longest pause between two polls of your cron and two hours more, rounded up: a poll takes up to half an hour,
+    is counted ten minutes later, and in one night a year the clock is put back. From 23:30 to 6:00 that is 9. A pause of
+    more than 21 hours cannot be watched: null.
+  EOT
   type        = number
-  default     = 6
+  default     = 0
 
   validation {
-    condition     = var.alert_hours == null || try(contains(range(1, 24), var.alert_hours), false)
+    condition     = var.alert_hours == null || try(contains(range(0, 24), var.alert_hours), false)
     error_message = "alert_hours is no whole number from 1 to 23, and not null."
   }
 
   validation {
-    condition     = var.alert_hours == null || try(var.alert_hours * 60 >= var.schedule.every_minutes + 30, false)
-    error_message = "alert_hours would tell of a poll that is missing before it is due: with schedule.every_minutes = ${var.schedule.every_minutes} take ${ceil((var.schedule.every_minutes + 30) / 60)} hours or more."
+    condition     = var.alert_hours != 0 || var.schedule.cron == null
+    error_message = "schedule.cron is set and alert_hours is not: take its longest pause and two hours more, e.g. 9 for a night from 23:30 to 6:00, or null to be told of no missing poll."
+  }
+
+  # A poll may take half an hour, and what it says is counted some minutes later.
+  validation {
+    condition     = var.alert_hours == null || try((var.alert_hours == 0 ? 6 : var.alert_hours) * 60 >= var.schedule.every_minutes + 40, false)
+    error_message = "alert_hours would tell of a poll that is missing before it is due: with schedule.every_minutes = ${var.schedule.every_minutes} write alert_hours = ${var.schedule.every_minutes + 40 > 23 * 60 ? "null" : "${ceil((var.schedule.every_minutes + 40) / 60)} or more"}."
   }
 }
 

@@ -51,6 +51,11 @@ variable "labels" {
     condition     = alltrue([for key, value in var.labels : can(regex("^[a-z][a-z0-9_-]{0,62}$", key)) && can(regex("^[a-z0-9_-]{0,63}$", value))])
     error_message = "A label is not as Google takes them: lower-case letters, digits, _ and -, at most 63 of them, the first one of a key a letter."
   }
+
+  validation {
+    condition     = length(setintersection(keys(var.labels), ["app", "managed-by"])) == 0
+    error_message = "labels has app or managed-by, which this module sets itself: take other keys."
+  }
 }
 
 variable "configuration" {
@@ -60,12 +65,12 @@ variable "configuration" {
   nullable    = false
 
   validation {
-    condition     = fileexists(pathexpand(var.configuration))
-    error_message = "There is no file ${var.configuration}: write the path of your pagebind.toml, from infra/terraform or absolute."
+    condition     = try(fileexists(pathexpand(var.configuration)), false)
+    error_message = "configuration is \"${var.configuration}\", and there is no such file: write the path of your pagebind.toml, from infra/terraform or absolute."
   }
 
   validation {
-    condition     = !fileexists(pathexpand(var.configuration)) || can(regex("(?m)^\\s*\\[\\[\\s*[\"']?subscription[\"']?\\s*\\]\\]", file(pathexpand(var.configuration))))
+    condition     = !try(fileexists(pathexpand(var.configuration)), false) || can(regex("(?m)^\\s*(\\[\\[\\s*[\"']?subscription[\"']?\\s*\\]\\]|[\"']?subscription[\"']?\\s*=\\s*\\[(\\s|#[^\\n]*\\n)*\\{)", file(pathexpand(var.configuration))))
     error_message = "${var.configuration} has no [[subscription]]: Pagebind would have nothing to look at."
   }
 }
@@ -115,7 +120,7 @@ variable "schedule" {
   }
 
   validation {
-    condition     = var.schedule.cron == null || can(regex("^\\S+( \\S+){4}$", var.schedule.cron))
+    condition     = var.schedule.cron == null || can(regex("^[0-9A-Za-z*,/-]+( [0-9A-Za-z*,/-]+){4}$", var.schedule.cron))
     error_message = "schedule.cron is \"${coalesce(var.schedule.cron, "-")}\", which are not the five fields of a cron line, e.g. \"*/15 6-23 * * *\"."
   }
 
@@ -185,6 +190,18 @@ variable "sizes" {
     error_message = "sizes.fetch.requests is ${var.sizes.fetch.requests}: take a whole number from 1 to 250."
   }
 
+  # cloud.google.com/tasks/docs/quotas
+  validation {
+    condition     = var.sizes.fetch.requests * var.sizes.fetch.instances <= 5000
+    error_message = "sizes.fetch has ${var.sizes.fetch.requests} requests on each of ${var.sizes.fetch.instances} instances: a queue has 5000 under way at most, lower one of them."
+  }
+
+  # Two addresses an instance, and four are Google's: cloud.google.com/run/docs/configuring/networking-best-practices
+  validation {
+    condition     = !var.egress_address || try(2 * (var.sizes.poll.instances + var.sizes.fetch.instances) <= pow(2, 32 - tonumber(split("/", var.egress_range)[1])) - 4, true)
+    error_message = "sizes has ${var.sizes.poll.instances + var.sizes.fetch.instances} instances of poll and fetch, which take two addresses each: lower sizes, or take an egress_range that is larger than ${var.egress_range}."
+  }
+
   validation {
     condition     = alltrue([for size in values(var.sizes) : size.instances >= 1 && size.instances <= 100 && floor(size.instances) == size.instances])
     error_message = "sizes has instances that are not a whole number from 1 to 100."
@@ -220,12 +237,17 @@ variable "token_version" {
     condition     = var.token_version == null || try(length(trimspace(var.token)) > 0, false)
     error_message = "token_version is set and token is not: export TF_VAR_token, at every plan and apply, or leave token_version out."
   }
+
+  validation {
+    condition     = var.token_version == null || try(length(trimspace(var.token_version)) > 0, false)
+    error_message = "token_version is empty: write a name of the value, e.g. \"1\", or leave it out where there is no token."
+  }
 }
 
 variable "secrets" {
   description = <<-EOT
     Further secrets, by the name that the configuration gives them: NAME is what "env:NAME" means there.
-    version: name of the present value; another one puts the value in secret_values into use.
+    version: name of the present value; another one puts the value in secret_values into use, and deploys its functions.
     functions: who gets it: poll, which logs in, lists and tells people; fetch as well for a login or a folder's password.
   EOT
   type = map(object({
@@ -241,13 +263,18 @@ variable "secrets" {
   }
 
   validation {
-    condition     = alltrue([for name in keys(var.secrets) : !can(regex("^(PAGEBIND_|GOOGLE_|X_GOOGLE_|FUNCTION_|K_|CLOUD_RUN_|PYTHON|LD_|GRPC_|MALLOC_|(PORT|PATH|HOME|THREADS|WORKERS|LOG_EXECUTION_ID|token)$)", name))])
+    condition     = alltrue([for name in keys(var.secrets) : !can(regex("^(PAGEBIND_|GOOGLE_|X_GOOGLE_|FUNCTION_|K_|CLOUD_RUN_|PYTHON|LD_|GRPC_|MALLOC_|(PORT|PATH|HOME|THREADS|WORKERS|LOG_EXECUTION_ID|SECRETS_VERSION|token)$)", name))])
     error_message = "secrets has a name that the platform or this module needs itself; take another one, in the configuration too."
   }
 
   validation {
     condition     = alltrue([for secret in values(var.secrets) : length(setsubtract(secret.functions, ["poll", "fetch"])) == 0 && length(secret.functions) > 0])
     error_message = "secrets names functions other than poll and fetch: no other one reads a secret."
+  }
+
+  validation {
+    condition     = alltrue([for secret in values(var.secrets) : try(length(trimspace(secret.version)) > 0, false)])
+    error_message = "secrets has an empty version: write a name of the value, e.g. \"1\"."
   }
 }
 
@@ -297,6 +324,11 @@ variable "storage" {
   nullable = false
 
   validation {
+    condition     = var.storage.location == null || can(regex("^([A-Za-z]{2,4}[0-9]?|[A-Za-z]+(-[A-Za-z]+)+[0-9]+)$", var.storage.location))
+    error_message = "storage.location is \"${coalesce(var.storage.location, "-")}\": write a region, e.g. europe-west1, or a larger place, e.g. EU or EUR4."
+  }
+
+  validation {
     condition     = var.storage.soft_delete_days >= 7 && var.storage.soft_delete_days <= 90
     error_message = "storage.soft_delete_days is ${var.storage.soft_delete_days}: Google keeps deleted objects for 7 to 90 days."
   }
@@ -308,21 +340,25 @@ variable "storage" {
 }
 
 variable "egress_address" {
-  description = "Whether poll and fetch call the server from one fixed address, for a server that admits by address. It costs some USD 35 a month."
+  description = "Whether poll and fetch call the server from one fixed address, for a server that admits by address. Google bills the address and the gateway."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "egress_range" {
-  description = "Private addresses of the network that egress_address needs."
+  description = <<-EOT
+    Private addresses of the network that egress_address needs: two for each instance of poll and fetch, and four.
+    Another range must not overlap the former one, for there are both until the functions have changed. Google holds the
+    former one's addresses for up to two hours: an apply that cannot delete it is made again then.
+  EOT
   type        = string
   default     = "10.73.0.0/26"
   nullable    = false
 
   validation {
-    condition     = can(cidrhost(var.egress_range, 0)) && try(tonumber(split("/", var.egress_range)[1]) <= 26, false)
-    error_message = "egress_range is \"${var.egress_range}\": write a private range of 64 addresses or more, e.g. 10.73.0.0/26."
+    condition     = try(cidrsubnet(var.egress_range, 0, 0) == var.egress_range, false) && can(regex("^(10\\..*/([89]|1[0-9]|2[0-6])|172\\.(1[6-9]|2[0-9]|3[01])\\..*/(1[2-9]|2[0-6])|192\\.168\\..*/(1[6-9]|2[0-6]))$", var.egress_range))
+    error_message = "egress_range is \"${var.egress_range}\": write a private range of 64 addresses or more by its first address, in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16, e.g. 10.73.0.0/26."
   }
 }
 

@@ -37,7 +37,14 @@ _ON_THE_PROJECT = {
 }
 """Who has which role on the whole project, and under which condition."""
 
-_OF_THE_PLATFORM = {"GOOGLE_CLOUD_PROJECT", "LOG_EXECUTION_ID", "GRPC_VERBOSITY", "THREADS", "MALLOC_ARENA_MAX"}
+_OF_THE_PLATFORM = {
+    "GOOGLE_CLOUD_PROJECT",
+    "LOG_EXECUTION_ID",
+    "GRPC_VERBOSITY",
+    "THREADS",
+    "MALLOC_ARENA_MAX",
+    "SECRETS_VERSION",
+}
 """Variables that are neither settings nor secrets."""
 
 _KNOWN = {

@@ -73,6 +73,17 @@ def test_changed_code_replaces_the_bundles_and_updates_the_functions(applied: Wo
     }
 
 
+def test_another_value_deploys_the_functions_that_have_it_as_a_variable(applied: Workspace) -> None:
+    """And a token none, which is a file."""
+    variables = {**EVERYTHING, "token_version": "2"}
+    variables["secrets"] = {**EVERYTHING["secrets"], "NOTIFY_URL": {"version": "2"}}
+    told = applied.changes(variables, "-refresh=false", token=TOKEN, secret_values=SECRET_VALUES)
+    functions = {one: action for one, action in told.items() if "function" in one}
+    assert functions == {'google_cloudfunctions2_function.functions["poll"]': "update"}
+    assert {one for one in told if "_version.values" in one} == told.keys() - functions.keys()
+    assert len(told) == 3
+
+
 USERS = {f'google_cloudfunctions2_function.functions["{one}"]' for one in ("poll", "fetch")}
 
 

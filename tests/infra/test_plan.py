@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -232,6 +235,28 @@ def test_the_first_apply_finds_what_it_needs(workspace: Workspace) -> None:
         "google_storage_bucket_object.configuration",
     ):
         assert needed in before["google_cloud_scheduler_job.poll"]
+
+
+def test_the_next_steps_are_typed_from_the_root(everything: Plan, workspace: Workspace) -> None:
+    """With what each command has to be given, for the plan of everything."""
+    steps = str(everything.document["planned_values"]["outputs"]["next_steps"]["value"])
+    assert re.search(r"^Books appear", steps), "it is not written from the margin"
+    commands = re.findall(r"^ {2}(terraform .*)$", steps, re.MULTILINE)
+    assert [command.split()[2] for command in commands] == ["apply", "state", "destroy", "import", "apply"]
+    for command in commands:
+        folder = command.split()[1].removeprefix("-chdir=")
+        assert (workspace.root / folder).samefile(workspace.module)
+    for name, values in (("TF_VAR_token", None), ("TF_VAR_secret_values", dict.fromkeys(sorted(SECRET_VALUES), "..."))):
+        (given,) = re.findall(rf"^ {{2}}export {name}=(.*)$", steps, re.MULTILINE)
+        assert (json.loads(shlex.split(given)[0]) if values else None) == values
+        assert steps.index(f"export {name}") < steps.index(commands[0])
+    (edited,) = re.findall(r"edit (\S+) and apply", steps)
+    assert (workspace.root / edited).samefile(workspace.configuration)
+    (_, address, bucket) = shlex.split(next(command for command in commands if " import " in command))[2:]
+    assert (
+        everything.resources("google_storage_bucket")[address.removeprefix("google_storage_bucket.")]["name"] == bucket
+    )
+    assert "destroy again two hours later" in steps
 
 
 def test_all_three_functions_are_planned(everything: Plan) -> None:

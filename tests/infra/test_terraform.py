@@ -45,8 +45,8 @@ def test_its_own_tests_pass(workspace: Workspace, file: str) -> None:
 
 
 def test_it_refuses_what_is_wrong(terraform_engine: Engine, tmp_path: Path) -> None:
-    """With the variables alone, which need no provider: each run then takes no time."""
-    for file in MODULE.glob("variables*.tf"):
+    """With the variables and checks alone, which need no provider: each run then takes no time."""
+    for file in (*MODULE.glob("variables*.tf"), MODULE / "checks.tf"):
         shutil.copy(file, tmp_path)
     shutil.copytree(MODULE / "tests", tmp_path / "tests", ignore=_all_but(*REFUSED, "*.toml"))
     call(terraform_engine, tmp_path, "init", "-no-color", "-backend=false")
@@ -93,6 +93,18 @@ def test_the_example_is_what_a_person_fills_in(terraform_engine: Engine, workspa
     )
     assert re.search(r"^Plan: \d+ to add, 0 to change, 0 to destroy\.$", plan, re.MULTILINE)
     assert "Warning" not in plan
+
+
+def test_the_schedule_of_the_example_alerts_nobody() -> None:
+    """Its rest, the night when the clock is put back, a poll that takes long, and ten minutes until it is counted."""
+    example = (MODULE / "terraform.tfvars.example").read_text()
+    (cron,) = re.findall(r'cron += "(.*?)"', example)
+    (hours,) = map(int, re.findall(r"^# alert_hours = (\d+)$", example, re.MULTILINE))
+    (found,) = re.findall(r"^\*/(\d+) (\d+)-(\d+) \* \* \*$", cron)
+    step, first, last = map(int, found)
+    rest = (first + 24 - last) * 60 - (60 - step)
+    assert rest == 6 * 60 + 30
+    assert hours * 60 >= rest + 60 + 30 + 10
 
 
 def test_each_exception_has_its_reason() -> None:

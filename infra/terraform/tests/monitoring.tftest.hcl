@@ -82,33 +82,3 @@ run "a_schedule_that_is_too_slow_is_not_watched" {
     error_message = "Missing polls are told though nobody is to be told."
   }
 }
-
-run "nobody_to_tell" {
-  command         = plan
-  expect_failures = [var.alert_emails]
-}
-
-run "no_channels_no_hours" {
-  command = plan
-
-  variables {
-    alert_emails       = ["somebody@example.org"]
-    alert_channels     = ["slack"]
-    alert_hours        = 24
-    alert_queue_hours  = 0
-    alert_repeat_hours = 49
-  }
-
-  expect_failures = [var.alert_channels, var.alert_hours, var.alert_queue_hours, var.alert_repeat_hours]
-}
-
-run "no_address_and_told_of_before_it_is_due" {
-  command = plan
-
-  variables {
-    alert_emails = ["somebody"]
-    schedule     = { every_minutes = 360 }
-  }
-
-  expect_failures = [var.alert_emails, var.alert_hours]
-}

@@ -66,6 +66,7 @@ run "with_everything" {
     max_attempts         = 3
     schedule             = { cron = "*/30 6-23 * * *", every_minutes = 30, time_zone = "Europe/Berlin", budget_seconds = 1680 }
     sizes                = { fetch = { requests = 80, memory_mib = 2048, instances = 2 }, finalize = { instances = 1 } }
+    alert_hours          = 9
     request_logs         = true
     invokers             = ["user:somebody@example.org", "group:family@example.org"]
   }
@@ -137,10 +138,24 @@ run "as_the_configuration_says" {
 
   variables {
     configuration = "tests/notifying.toml"
+    secrets       = { NOTIFY_URL = { version = "2" } }
+    secret_values = { NOTIFY_URL = "an-address" }
   }
 
   assert {
     condition     = startswith(google_cloudfunctions2_function.functions["poll"].build_config[0].source[0].storage_source[0].object, "bundles/notify-") && startswith(google_cloudfunctions2_function.functions["fetch"].build_config[0].source[0].storage_source[0].object, "bundles/plain-")
     error_message = "The configuration says who is told, and poll cannot tell them."
+  }
+  assert {
+    condition     = google_cloudfunctions2_function.functions["poll"].service_config[0].environment_variables["SECRETS_VERSION"] == "NOTIFY_URL=2" && !contains(keys(google_cloudfunctions2_function.functions["fetch"].service_config[0].environment_variables), "SECRETS_VERSION")
+    error_message = "Not just poll is deployed again for another value of its secret."
+  }
+  assert {
+    condition     = strcontains(output.next_steps, "\n  export TF_VAR_secret_values='{\"NOTIFY_URL\": \"...\"}'\n") && !strcontains(output.next_steps, "TF_VAR_token") && !strcontains(output.next_steps, "two hours")
+    error_message = "The next steps do not say just what has to be exported."
+  }
+  assert {
+    condition     = strcontains(output.next_steps, "edit infra/terraform/tests/notifying.toml and apply")
+    error_message = "The next steps do not name the configuration as it is found from the root."
   }
 }

@@ -398,3 +398,173 @@ run "waiting_for_ever" {
 
   expect_failures = [var.rights_wait_seconds]
 }
+
+run "label_of_ours" {
+  command = plan
+
+  variables {
+    labels = { app = "mine" }
+  }
+
+  expect_failures = [var.labels]
+}
+
+run "configuration_that_is_a_folder" {
+  command = plan
+
+  variables {
+    configuration = "tests"
+  }
+
+  expect_failures = [var.configuration]
+}
+
+run "configuration_that_is_empty" {
+  command = plan
+
+  variables {
+    configuration = ""
+  }
+
+  expect_failures = [var.configuration]
+}
+
+run "cron_with_a_quote" {
+  command = plan
+
+  variables {
+    schedule    = { cron = "'*/15' * * * *" }
+    alert_hours = 6
+  }
+
+  expect_failures = [var.schedule]
+}
+
+run "more_pages_than_a_queue_has" {
+  command = plan
+
+  variables {
+    sizes = { fetch = { requests = 100, instances = 51 } }
+  }
+
+  expect_failures = [var.sizes]
+}
+
+run "more_instances_than_addresses" {
+  command = plan
+
+  variables {
+    egress_address = true
+    sizes          = { fetch = { instances = 29 } }
+  }
+
+  expect_failures = [var.sizes]
+}
+
+run "empty_token_version" {
+  command = plan
+
+  variables {
+    token         = "a-token"
+    token_version = " "
+  }
+
+  expect_failures = [var.token_version]
+}
+
+run "secret_with_an_empty_version" {
+  command = plan
+
+  variables {
+    secrets       = { NOTIFY_URL = { version = "" } }
+    secret_values = { NOTIFY_URL = "secret" }
+  }
+
+  expect_failures = [var.secrets]
+}
+
+run "place_that_is_none" {
+  command = plan
+
+  variables {
+    storage = { location = "Belgium, Europe" }
+  }
+
+  expect_failures = [var.storage]
+}
+
+run "egress_range_of_the_world" {
+  command = plan
+
+  variables {
+    egress_range = "0.0.0.0/0"
+  }
+
+  expect_failures = [var.egress_range]
+}
+
+run "egress_range_of_others" {
+  command = plan
+
+  variables {
+    egress_range = "192.168.0.0/15"
+  }
+
+  expect_failures = [var.egress_range]
+}
+
+run "egress_range_of_the_public" {
+  command = plan
+
+  variables {
+    egress_range = "172.32.0.0/24"
+  }
+
+  expect_failures = [var.egress_range]
+}
+
+run "egress_range_with_host_bits" {
+  command = plan
+
+  variables {
+    egress_range = "10.73.0.5/26"
+  }
+
+  expect_failures = [var.egress_range]
+}
+
+run "egress_range_of_the_newer_internet" {
+  command = plan
+
+  variables {
+    egress_range = "fd00::/20"
+  }
+
+  expect_failures = [var.egress_range]
+}
+
+# The edges of what is taken.
+
+run "edges_that_are_taken" {
+  command = plan
+
+  variables {
+    configuration  = "tests/inline.toml"
+    egress_address = true
+    egress_range   = "192.168.0.0/16"
+    sizes          = { fetch = { requests = 50, instances = 100 } }
+    storage        = { location = "eur4" }
+    schedule       = { every_minutes = 1440 }
+    alert_hours    = null
+  }
+}
+
+run "as_many_instances_as_addresses" {
+  command = plan
+
+  variables {
+    egress_address = true
+    egress_range   = "172.16.0.0/26"
+    sizes          = { fetch = { instances = 28 } }
+  }
+}
