@@ -340,7 +340,7 @@ variable "storage" {
 }
 
 variable "egress_address" {
-  description = "Whether poll and fetch call the server from one fixed address, for a server that admits by address. Google bills the address and the gateway."
+  description = "Whether poll and fetch call the server from one fixed address, for a server that admits by address. Google bills the address and the gateway. Switched off again, its network is held for up to two hours: apply once more then."
   type        = bool
   default     = false
   nullable    = false
