@@ -146,7 +146,7 @@ def test_headers_of_a_hook_are_references(headers: str, message: str) -> None:
 def test_hooks_stand_in_double_brackets_and_once_each() -> None:
     assert wrong('[hook]\nurl = "http://a"').endswith("hook is not a list of tables")
     twice = f'[[hook]]\nurl = "http://a?{CANARY}"\n'
-    assert wrong(twice * 2) == "pagebind.toml: [[hook]] 2: url is that of another hook"
+    assert wrong(twice * 2) == "pagebind.toml: [[hook]] 2: url is that of another [[hook]]"
     assert "url is missing" in wrong("[[hook]]\n")
     assert "unknown key body" in wrong('[[hook]]\nurl = "http://a"\nbody = "x"')
 

@@ -418,7 +418,7 @@ def test_a_wrong_value_is_one_line_that_names_the_key_and_the_right_form(
         ("nonsense = 1\n" + MINIMAL, "nonsense stands outside of any section", "[section]"),
         (
             MINIMAL + '[[subscription]]\npath = "/comics/"\n',
-            "[[subscription]] 2: path '/comics' is subscribed twice",
+            "[[subscription]] 2: path is that of another [[subscription]]",
             "take one",
         ),
         (MINIMAL + "[[subscription]]\nlayuot = 'auto'\n", "unknown key layuot in [[subscription]] 2", "layout"),

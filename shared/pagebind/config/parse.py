@@ -203,33 +203,26 @@ class _Parser:
 
     def subscriptions(self, tables: Any) -> Iterator[Subscription]:
         """Each subscription, in the order of the file."""
-        seen: set[str] = set()
-        for where, values in self._repeated(SUBSCRIPTION, tables):
-            subscription = Subscription(**values)
-            if subscription.path in seen:
-                raise self._error(f"{where}path {subscription.path!r} is subscribed twice", "take one of them out")
-            seen.add(subscription.path)
-            yield subscription
-        if not seen:
+        if tables == []:
             raise self._error("there is no [[subscription]]", 'add [[subscription]] and below it path = "/comics"')
+        yield from (Subscription(**values) for values in self._repeated(SUBSCRIPTION, tables, "path"))
 
     def hooks(self, tables: Any) -> Iterator[HookSettings]:
         """Each hook, in the order of the file."""
-        seen: set[str] = set()
-        for where, values in self._repeated(HOOK, tables):
-            hook = HookSettings(**values)
-            if hook.url in seen:
-                raise self._error(f"{where}url is that of another hook", "take one of them out")
-            seen.add(hook.url)
-            yield hook
+        yield from (HookSettings(**values) for values in self._repeated(HOOK, tables, "url"))
 
-    def _repeated(self, section: str, tables: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Each table of such a section: what messages call it, and its values by key."""
+    def _repeated(self, section: str, tables: Any, once: str) -> Iterator[dict[str, Any]]:
+        """The values of each table of such a section, by key; those under ``once`` are different ones."""
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
             raise self._error(f"{section} is not a list of tables", f"write [[{section}]] with two brackets")
+        seen: set[str] = set()
         for number, table in enumerate(tables, 1):
             where = f"[[{section}]] " if len(tables) == 1 else f"[[{section}]] {number}: "
-            yield where, self._read(section, where, table)
+            values = self._read(section, where, table)
+            if values[once] in seen:  # not shown: the address of a hook may hold a secret
+                raise self._error(f"{where}{once} is that of another [[{section}]]", "take one of them out")
+            seen.add(values[once])
+            yield values
 
     def check_credentials(self, source: SourceSettings) -> None:
         """A token, or a user with a password, or neither."""
