@@ -164,7 +164,8 @@ def test_the_books_appear_stay_fresh_survive_a_new_token_and_are_told(
         stage.check()
         token_rotated(stage)
         stage.check()
-        assert told(phone) == ["One Piece/Vol 01.cbz (new revision)", "Act 3/Vol 1.cbz"]  # and of the last, by the next poll
+        # And of the last, by the next poll.
+        assert told(phone) == ["One Piece/Vol 01.cbz (new revision)", "Act 3/Vol 1.cbz"]
 
 
 def told(phone: Target) -> list[str]:
