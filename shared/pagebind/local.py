@@ -199,7 +199,7 @@ class Runner:
     def _tell(self, request: RunRequest) -> None:
         """Tell people and readers what is new; others may work on the store meanwhile."""
         parts = self._parts
-        if self._poll is None or not (parts.settings.notify.urls or parts.settings.hooks):
+        if self._poll is None or not parts.settings.anybody_is_told:
             return
         from pagebind.app import notices
 

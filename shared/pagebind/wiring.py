@@ -106,7 +106,7 @@ class Parts(NamedTuple):
 
     def news(self) -> News | None:
         """Who is told, and of what; None: nobody, of nothing."""
-        if not self.settings.notify.urls and not self.settings.hooks:
+        if not self.settings.anybody_is_told:
             return None
         from pagebind.app.notices import News
 

@@ -22,8 +22,8 @@ from tests.support.task_target import Call, Reply
 from pagebind.adapters.notify.apprise import _LOCAL, AppriseNotifier
 from pagebind.adapters.notify.attempt import PATIENCE, all_within
 from pagebind.adapters.secrets import KeptSecrets
+from pagebind.core.message import Message, Tone
 from pagebind.errors import NotifyFailed, NotifyRefused, SecretsUnavailable
-from pagebind.ports.notify import Message, Tone
 from pagebind.ports.secrets import Secret
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def test_a_process_ends_while_a_service_stalls(receiver: Receiver) -> None:
     receiver.stall()
     code = (
         "from pagebind.adapters.notify.apprise import AppriseNotifier\n"
-        "from pagebind.ports.notify import Message, Tone\n"
+        "from pagebind.core.message import Message, Tone\n"
         "class One:\n"
         "    reference = 'env:X'\n"
         f"    def __call__(self): return {receiver.address()!r} + '?rto=600'\n"

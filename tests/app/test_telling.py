@@ -29,6 +29,7 @@ from pagebind.core import decisions, keys
 from pagebind.core.decisions import Decision, Kind
 from pagebind.core.history import History
 from pagebind.core.keys import LEFT, DecisionMark, NoticeMark, ReceiptMark
+from pagebind.core.message import Message, Tone
 from pagebind.errors import (
     AuthRefused,
     ListingFailed,
@@ -40,7 +41,6 @@ from pagebind.errors import (
     StoreUnavailable,
 )
 from pagebind.local import Runner, RunRequest
-from pagebind.ports.notify import Message, Tone
 from pagebind.serve import Rounds
 
 if TYPE_CHECKING:

@@ -13,17 +13,16 @@ from hypothesis import strategies as st
 from pagebind.core import keys, notices
 from pagebind.core.garbage import NOTICE_MEMORY, needless_notices
 from pagebind.core.keys import LEFT, NoticeMark, ReceiptMark
+from pagebind.core.message import Message, Tone
 from pagebind.core.notices import (
     LONGEST,
     OVERLAP,
-    TONES,
     Book,
     Changes,
     Found,
     Item,
     Notice,
     State,
-    Text,
     Trouble,
     Window,
     compare,
@@ -272,7 +271,7 @@ def test_a_message() -> None:
         ]
     )
     assert text.title == "Pagebind: 3 books, 1 held, 1 failed, 1 folder not listed"
-    assert text.tone == "warning"
+    assert text.tone is Tone.WARNING
     assert text.body == (
         "3 books bound:\n"
         "- A/1.cbz\n"
@@ -292,10 +291,10 @@ def test_a_message() -> None:
 
 def test_messages_about_the_server() -> None:
     begun = compose([of_trouble(Trouble("auth", NOW), "check [source] token", None)])
-    assert begun == Text(
+    assert begun == Message(
         "Pagebind: credentials refused",
         "The server refuses the credentials, since 2027-01-15 08:00 UTC.\nTo do: check [source] token",
-        "failure",
+        Tone.FAILURE,
     )
     changed = compose([of_trouble(Trouble("server", NOW), "", Trouble("auth", NOW))])
     assert changed.title == "Pagebind: server unreachable"
@@ -304,10 +303,10 @@ def test_messages_about_the_server() -> None:
         " There is trouble since 2027-01-15 08:00 UTC."
     )
     ended = compose([of_recovery(Trouble("auth", NOW), NOW + 3 * HOUR + 20 * 60)])
-    assert ended == Text(
+    assert ended == Message(
         "Pagebind: credentials accepted again",
         "The server answers again: it refused the credentials for 3 h 20 min, since 2027-01-15 08:00 UTC.",
-        "info",
+        Tone.INFO,
     )
 
 
@@ -424,7 +423,7 @@ STATES = st.builds(
 NOTICES = st.builds(
     Notice,
     STATES,
-    st.none() | st.builds(Text, WORDS, WORDS, st.sampled_from(TONES)),
+    st.none() | st.builds(Message, WORDS, WORDS, st.sampled_from(Tone)),
     st.dictionaries(st.integers(1, 10**7), st.dictionaries(WORDS, st.integers(0, 10**6), max_size=3), max_size=3),
 )
 

@@ -178,7 +178,7 @@ def test_nothing_new_loads_what_comparing_needs_and_no_notifiers(functions: Over
     found = first_request(functions, "poll")
     assert found["status"] == 200
     more = ours(found) - EVERY - POLL
-    assert more == {"app.findings", "app.notices", "core.notices", "core.receipt", "ports.notify"} | {
+    assert more == {"app.findings", "app.notices", "core.message", "core.notices", "core.receipt"} | {
         name for name in more if name.startswith("adapters.notify.")
     }
     assert not libraries(found) & {"apprise", "markdown", "yaml"}

@@ -7,7 +7,6 @@ cloud.google.com/tasks/docs/reference-access-control.
 from __future__ import annotations
 
 import io
-import threading
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -54,14 +53,11 @@ class BucketDoor:
 
     def __enter__(self) -> Self:
         self._front = Front(self._serve, self._buckets.port, refuses=lambda: False)
-        self._thread = threading.Thread(target=self._front.serve_forever, args=(0.02,), name="door of a bucket")
-        self._thread.start()
+        self._front.begin("door of a bucket")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._front.shutdown()
-        self._front.server_close()
-        self._thread.join()
+        self._front.end()
 
     @property
     def url(self) -> str:

@@ -191,17 +191,14 @@ class Service:
 
     def __enter__(self) -> Self:
         self._front = Front(self._serve, 0, refuses=lambda: False)
-        self._thread = threading.Thread(target=self._front.serve_forever, args=(0.02,), name="front of a function")
-        self._thread.start()
+        self._front.begin("front of a function")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._up.set()
         for instance in self.instances:
             instance.stop()
-        self._front.shutdown()
-        self._front.server_close()
-        self._thread.join()
+        self._front.end()
 
     def start(self) -> None:
         """Start all instances, without waiting."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pagebind.app.findings import Namer, Run, books_of, found
 from pagebind.core import garbage, keys, notices
 from pagebind.core.keys import NoticeMark
-from pagebind.core.notices import Found, Notice, Text, Window
+from pagebind.core.notices import Found, Notice, Window
 from pagebind.errors import (
     ConditionFailed,
     ConfigError,
@@ -26,13 +26,13 @@ from pagebind.errors import (
     PagebindError,
     StoreError,
 )
-from pagebind.ports.notify import Message, Tone
 from pagebind.ports.store import ABSENT, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pagebind.core.history import History
+    from pagebind.core.message import Message
     from pagebind.ports.clock import Clock
     from pagebind.ports.notify import Hook, Notifier
 
@@ -226,7 +226,7 @@ class _Telling:
         self._until = until
         self._notifiers = {keys.digest(notifier.name): notifier for notifier in news.notifiers}
         self._listed = _Listed.of(work)
-        self._texts: dict[int, Text | None] = {}
+        self._texts: dict[int, Message | None] = {}
 
     def tell(self, seen: Found, namer: Namer) -> None:
         """Write the next notice if there is something new, or something is due to be sent; then send.
@@ -334,7 +334,7 @@ class _Telling:
             _not_notified(NotifyRefused(reason, fix="try pagebind notify --test"), notifier=notifier.name)
         elif (text := self._text_of(number)) is not None:
             try:
-                notifier.send(Message(text.title, text.body, Tone(text.tone)))
+                notifier.send(text)
             except PagebindError as error:
                 _not_notified(error, notifier=notifier.name)
                 return False
@@ -351,7 +351,7 @@ class _Telling:
         with suppress(ConditionFailed):
             self._work.put(key, notices.dump_untried(untried), condition=ABSENT)
 
-    def _text_of(self, number: int) -> Text | None:
+    def _text_of(self, number: int) -> Message | None:
         """What is to be sent with a notice; None where nobody can tell any more."""
         if number not in self._texts:
             self._texts[number] = None
@@ -370,6 +370,6 @@ class _Telling:
             self._work.delete(keys.notice_key(mark))
 
 
-def _text(topics: Iterable[notices.Topic]) -> Text | None:
+def _text(topics: Iterable[notices.Topic]) -> Message | None:
     told = list(topics)
     return notices.compose(told) if told else None

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from pagebind.adapters.notify.apprise import AppriseNotifier
     from pagebind.config import Settings
+    from pagebind.core.message import Message
     from pagebind.core.planner import Problem
-    from pagebind.ports.notify import Hook, Message
+    from pagebind.ports.notify import Hook
     from pagebind.ports.secrets import Secrets
 
 _KINDS = {
@@ -57,7 +58,7 @@ def notify(session: Session, test: bool, call: bool) -> int:
     from pagebind.adapters.secrets import KeptSecrets
 
     settings = session.settings()
-    if not settings.notify.urls and not settings.hooks:
+    if not settings.anybody_is_told:
         raise ConfigError(
             "nobody is to be told of anything: there is nothing in [notify] urls, and no [[hook]]",
             fix='add [notify] and below it urls = ["env:NOTIFY_URL"]',
@@ -86,7 +87,7 @@ def _attempts(settings: Settings, secrets: Secrets, *, call: bool) -> Iterator[_
 
 
 def _message(settings: Settings) -> Message:
-    from pagebind.ports.notify import Message, Tone
+    from pagebind.core.message import Message, Tone
 
     kinds = ", ".join(_KINDS[word] for word in settings.notify.on)
     return Message("Pagebind: a test", f"Messages of Pagebind arrive here. They will tell of {kinds}.", Tone.INFO)

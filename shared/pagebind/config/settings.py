@@ -293,6 +293,11 @@ class Settings(NamedTuple):
     notify: NotifySettings = NotifySettings()
     hooks: tuple[HookSettings, ...] = ()
 
+    @property
+    def anybody_is_told(self) -> bool:
+        """Whether there are people or readers to tell of news."""
+        return bool(self.notify.urls or self.hooks)
+
     def headers_for(self, subscription: Subscription) -> dict[str, str]:
         """The headers of a subscription's downloads: the source's, where it does not set its own (without case)."""
         own = {name.lower() for name in subscription.headers}

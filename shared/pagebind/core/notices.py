@@ -14,6 +14,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pagebind.core import keys
+from pagebind.core.message import Message, Tone
 from pagebind.core.printable import printable
 from pagebind.core.wording import counted
 
@@ -259,17 +260,6 @@ def _trouble_now(state: State, found: Found) -> Trouble | None:
 # -- the words
 
 
-class Text(NamedTuple):
-    """A message in plain text; ``tone`` is one of `TONES`."""
-
-    title: str
-    body: str
-    tone: str
-
-
-SUCCESS, WARNING, FAILURE, INFO = TONES = ("success", "warning", "failure", "info")
-
-
 class Item(NamedTuple):
     """One thing that a message names, with what is to be said of it."""
 
@@ -285,32 +275,32 @@ class Topic(NamedTuple):
     head: str
     lines: Sequence[str]
     total: int
-    tone: str
+    tone: Tone
 
 
 def of_books(total: int, items: Sequence[Item]) -> Topic:
     """So many books were bound."""
     books = counted(total, "book")
-    return Topic(books, f"{books} bound:", [_line(item) for item in items], total, SUCCESS)
+    return Topic(books, f"{books} bound:", [_line(item) for item in items], total, Tone.SUCCESS)
 
 
 def of_held(total: int, items: Sequence[Item]) -> Topic:
     """So many volumes are held."""
     head = f"{counted(total, 'volume')} {'waits' if total == 1 else 'wait'} for a decision:"
-    return Topic(f"{total} held", head, [_line(item) for item in items], total, WARNING)
+    return Topic(f"{total} held", head, [_line(item) for item in items], total, Tone.WARNING)
 
 
 def of_failing(total: int, items: Sequence[Item]) -> Topic:
     """Of so many volumes pages could not be had."""
     head = f"Pages of {counted(total, 'volume')} could not be had; they are tried again:"
-    return Topic(f"{total} failed", head, [_line_of_failure(item) for item in items], total, WARNING)
+    return Topic(f"{total} failed", head, [_line_of_failure(item) for item in items], total, Tone.WARNING)
 
 
 def of_unlisted(total: int, items: Sequence[Item]) -> Topic:
     """So many folders could not be listed."""
     folders = counted(total, "folder")
     lines = [_line_of_failure(item) for item in items]
-    return Topic(f"{folders} not listed", f"{folders} could not be listed:", lines, total, WARNING)
+    return Topic(f"{folders} not listed", f"{folders} could not be listed:", lines, total, Tone.WARNING)
 
 
 _SHORT = {"auth": "credentials refused", "server": "server unreachable"}
@@ -327,14 +317,14 @@ def of_trouble(begun: Trouble, fix: str, before: Trouble | None) -> Topic:
         head = (
             f"{_IS_SO[begun.code]} now; before, {_WAS_SO[before.code]}. There is trouble since {moment(begun.since)}."
         )
-    return Topic(_SHORT[begun.code], head, [f"To do: {printable(fix)}"] if fix else [], 0, FAILURE)
+    return Topic(_SHORT[begun.code], head, [f"To do: {printable(fix)}"] if fix else [], 0, Tone.FAILURE)
 
 
 def of_recovery(ended: Trouble, now: float) -> Topic:
     """The trouble with the server is over."""
     lasted = duration(now - ended.since)
     head = f"The server answers again: {_WAS_SO[ended.code]} for {lasted}, since {moment(ended.since)}."
-    return Topic(_OVER[ended.code], head, [], 0, INFO)
+    return Topic(_OVER[ended.code], head, [], 0, Tone.INFO)
 
 
 def _line(item: Item) -> str:
@@ -352,7 +342,7 @@ def _line_of_failure(item: Item) -> str:
     return _line(item._replace(reason=harmless(said.removeprefix(item.name).lstrip(":/ ")), fix=harmless(item.fix)))
 
 
-def compose(topics: Sequence[Topic]) -> Text:
+def compose(topics: Sequence[Topic]) -> Message:
     """The message, of at most `LONGEST` characters. At least one thing of each topic is named."""
     title = f"Pagebind: {', '.join(topic.short for topic in topics)}"
     paragraphs = [
@@ -360,8 +350,8 @@ def compose(topics: Sequence[Topic]) -> Text:
         for topic, lines in zip(topics, _fitting(topics, LONGEST - len(title)), strict=True)
     ]
     tones = {topic.tone for topic in topics}
-    tone = next(tone for tone in (FAILURE, WARNING, SUCCESS, INFO) if tone in tones)
-    return Text(title, "\n\n".join(paragraphs), tone)
+    tone = next(tone for tone in (Tone.FAILURE, Tone.WARNING, Tone.SUCCESS, Tone.INFO) if tone in tones)
+    return Message(title, "\n\n".join(paragraphs), tone)
 
 
 def _rest(more: int) -> list[str]:
@@ -447,7 +437,7 @@ class Notice(NamedTuple):
     """
 
     state: State
-    text: Text | None
+    text: Message | None
     owed: Owed
 
 
@@ -466,7 +456,7 @@ def dump(notice: Notice) -> bytes:
     state, text, owed = notice
     document = {
         "schema": 1,
-        "text": text._asdict() if text else None,
+        "text": {"title": text.title, "body": text.body, "tone": text.tone.value} if text else None,
         "owed": {str(number): dict(whom) for number, whom in owed.items()},
         **_window_document(state.books),
         "held": dict(state.held),
@@ -498,7 +488,7 @@ def load(content: bytes) -> Notice:
             int(number): {str(whom): max(0, int(tries)) for whom, tries in some.items()}
             for number, some in document["owed"].items()
         }
-        return Notice(state, _text(document["text"]), owed)
+        return Notice(state, _message(document["text"]), owed)
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a notice: {error}") from error
 
@@ -564,10 +554,7 @@ def _trouble(document: Any) -> Trouble | None:
     return Trouble(document["code"], _finite(document["since"]))
 
 
-def _text(document: Any) -> Text | None:
+def _message(document: Any) -> Message | None:
     if document is None:
         return None
-    text = Text(str(document["title"]), str(document["body"]), str(document["tone"]))
-    if text.tone not in TONES:
-        raise ValueError(f"{text.tone!r} is no tone")
-    return text
+    return Message(str(document["title"]), str(document["body"]), Tone(document["tone"]))

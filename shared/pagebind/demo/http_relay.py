@@ -110,6 +110,19 @@ class Front(ThreadingHTTPServer):
         self._refuses = refuses
         self._open: set[socket.socket] = set()
         self._opening = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, name: str) -> None:
+        """Serve, in a thread of this name."""
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), name=name)
+        self._thread.start()
+
+    def end(self) -> None:
+        """End it and all its connections."""
+        if self._thread is not None:
+            self.shutdown()
+            self.server_close()
+            self._thread.join()
 
     def verify_request(self, request: object, client_address: object) -> bool:  # noqa: ARG002 - an override
         """No connection at all while it refuses."""

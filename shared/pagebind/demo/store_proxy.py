@@ -74,15 +74,12 @@ class StoreProxy:
     def __enter__(self) -> Self:
         """Begin to serve, on a free port of 127.0.0.1."""
         self._front = Front(self._serve, self.server.port, refuses=self._dead.is_set)
-        self._thread = threading.Thread(target=self._front.serve_forever, args=(0.02,), name="store proxy")
-        self._thread.start()
+        self._front.begin("store proxy")
         return self
 
     def __exit__(self, *_: object) -> None:
         """End every connection."""
-        self._front.shutdown()
-        self._front.server_close()
-        self._thread.join()
+        self._front.end()
         self._aside.close()
 
     @property

@@ -65,7 +65,7 @@ def hand_out(kept: Kept, paths: Sequence[str], limit: int | None) -> RunResult:
         # A poll that failed has handed out only some of what is due: the next one begins where it began.
         _write_down(parts, poll, started, done, result, cursor=poll.cursor if result.error is None else found)
     result.seconds = round(clock.monotonic() - begun, 3)
-    if parts.settings.notify.urls or parts.settings.hooks:
+    if parts.settings.anybody_is_told:
         from pagebind.app import notices
 
         notices.tell(parts.news, parts.work, clock, notices.Run(poll, done.assessments, result.error, paths))

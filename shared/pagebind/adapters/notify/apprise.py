@@ -20,7 +20,7 @@ from pagebind.errors import ConfigError, NotifyFailed, NotifyRefused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pagebind.ports.notify import Message
+    from pagebind.core.message import Message
     from pagebind.ports.secrets import Secret
 
 log = logging.getLogger(__name__)
