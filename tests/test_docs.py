@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "shared" / "pagebind"
 README = ROOT / "README.md"
 DESIGN = ROOT / "docs" / "design.md"
+FAULTS = ROOT / "docs" / "faults.md"
 ADRS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 GUIDES = sorted(path for path in (ROOT / "docs").glob("*.md") if path != DESIGN)
 DOCUMENTS = [README, DESIGN, ROOT / "CHANGELOG.md", *GUIDES, *ADRS]
@@ -243,6 +244,19 @@ def test_each_outcome_of_a_function_names_a_test_that_is_there() -> None:
     sources = "".join(text_of(path) for path in (ROOT / "tests" / "functions").glob("test_*.py"))
     assert all(coded(row[-1]) for row in table)
     assert named <= set(re.findall(r"(?m)^def (test_\w+)", sources))
+
+
+def test_each_fault_names_its_errors_and_a_test_that_is_there() -> None:
+    errors = {error.__name__ for error in all_errors()}
+    headings = re.findall(r"(?m)^## .*$", text_of(FAULTS))
+    table = [row for heading in headings for row in rows(section(FAULTS, heading), "case")]
+    for case, _, error, shown in table:
+        assert error == "none" or (coded(error) and set(coded(error)) <= errors), case
+        assert coded(shown), case
+        for path, _, name in (test.partition("::") for test in coded(shown)):
+            assert re.search(rf"(?m)^ *def {re.escape(name)}\(", text_of(ROOT / "tests" / path)), (
+                f"{case}: {path}::{name}"
+            )
 
 
 def test_the_changelog_has_this_version() -> None:
