@@ -31,8 +31,17 @@ class Item:
     hash_info: dict[str, str] | None = None
 
 
-HASH_KINDS = ("sha256", "sha1", "md5")
+HASH_DIGITS = {"sha256": 64, "sha1": 40, "md5": 32}
+"""Hex digits of the kinds of hashes that are compared."""
+
+HASH_KINDS = tuple(HASH_DIGITS)
 """Kinds of hashes that servers list, the one that counts first."""
+
+LARGEST_PAGE = 2**31
+"""Bytes of a picture: no reader opens one of 2 GiB, and a server that lists more is wrong."""
+
+LARGEST_ARCHIVE = 2**38
+"""Bytes of an archive that is copied, 256 GiB: an endless body ends there, whatever size is listed."""
 
 
 def listed_hash(hashes: Mapping[str, str]) -> tuple[str, str]:

@@ -21,6 +21,8 @@ from pagebind.errors import ListingFailed, RefreshRefused, ServerUnreachable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+MD5, SHA1 = "0123456789abcdef" * 2, "0123456789" * 4
+
 
 def names(count: int, first: int = 1) -> list[str]:
     return [f"{number:04}.jpg" for number in range(first, first + count)]
@@ -302,14 +304,14 @@ def test_null_and_odd_fields_do_not_lose_the_others() -> None:
             "is_dir": None,
             "modified": None,
             "sign": None,
-            "hash_info": {"md5": None, "sha1": "x"},
+            "hash_info": {"md5": None, "sha1": SHA1},
         },
         {"size": 3},
         "not even an object",
     ]
     found = Server().on("/api/fs/list", ok({"content": content, "total": 4, "new": True})).source().list("/x")
     assert {entry.name: entry.size for entry in found} == {"good.jpg": 7, "odd.jpg": 0}
-    assert found[1].hash_info == {"sha1": "x"}
+    assert found[1].hash_info == {"sha1": SHA1}
 
 
 @pytest.mark.parametrize("path", ["/漫画/\udcff", "/\ud800 1", "/\ud83d\ude00"])
@@ -323,9 +325,9 @@ def test_halves_of_surrogate_pairs_are_asked_for(path: str) -> None:
 
 
 def test_hashes_are_read() -> None:
-    entry = item("a.jpg", hash_info={"md5": "abc"}, hashinfo='{"md5":"abc"}')
+    entry = item("a.jpg", hash_info={"md5": MD5, "gcid": "x"}, hashinfo="null")
     (found,) = Server().on("/api/fs/list", ok({"content": [entry], "total": 1})).source().list("/x")
-    assert found.hash_info == {"md5": "abc"}
+    assert found.hash_info == {"md5": MD5, "gcid": "x"}
 
 
 def test_a_compressed_answer() -> None:

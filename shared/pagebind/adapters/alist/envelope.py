@@ -337,7 +337,7 @@ def open_envelope(body: bytes) -> Envelope[Any] | None:
     """The body as an envelope with whatever data; None if it is none."""
     try:
         return _LOOSE.decode(body)
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):  # the last where lists lie in lists without end
         return None
 
 
@@ -346,8 +346,13 @@ def tolerant_listing(data: Any) -> ListData | None:
     if not isinstance(data, dict) or not isinstance(content := data.get("content"), list | None):
         return None
     items = [_tolerant_item(entry) for entry in content] if content is not None else None
-    total = data.get("total")
-    return ListData(content=items, total=total if isinstance(total, int) else None)
+    total, filtered = _count(data.get("total")), _count(data.get("filtered_total"))
+    return ListData(content=items, total=total, filtered_total=filtered)
+
+
+def _count(value: Any) -> int | None:
+    """A number that JSON may hold as a fraction, where it is one; ``true`` is none."""
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _tolerant_item(entry: Any) -> Item:
@@ -356,7 +361,7 @@ def _tolerant_item(entry: Any) -> Item:
     size, hashes = fields.get("size"), fields.get("hash_info")
     return Item(
         name=text.get("name", ""),
-        size=int(size) if isinstance(size, int | float) else 0,
+        size=_count(size) or 0,
         is_dir=fields.get("is_dir") is True,
         modified=text.get("modified", ""),
         sign=text.get("sign", ""),

@@ -1,14 +1,17 @@
-"""A whole folder from its pages."""
+"""A whole folder from its pages, with nothing in it that cannot be true."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from pagebind.core.model import HASH_DIGITS, HASH_KINDS
 from pagebind.errors import ListingFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pagebind.adapters.alist.envelope import ListData
     from pagebind.core.model import Item
@@ -16,7 +19,24 @@ if TYPE_CHECKING:
 PER_PAGE: Final = 200
 """The size of page that every server since 3.30 understands in the same way."""
 
-_MOST_PAGES: Final = 10_000
+MOST_ENTRIES: Final = 100_000
+"""Entries of one folder. All of them are in memory at once, some 60 MB of these; a book has a few hundred pages, and so
+many are a drive's mistake or a server that never ends."""
+
+_MOST_PAGES: Final = 2_000
+"""Requests for one folder: a server may give pages of 50 where 200 are asked for."""
+
+_MOST_NUMBER: Final = 2**63 - 1
+"""The servers count in 64 bits with a sign."""
+
+_LONGEST_TIME: Final = 64
+_LONGEST_SIGN: Final = 1024
+"""Real ones have some 60 characters; a task takes no longer one."""
+
+_MOST_HASHES: Final = 8
+_LONGEST_KIND: Final = 32
+_LONGEST_HASH: Final = 128
+"""Hex digits of SHA-512."""
 
 
 @dataclass(slots=True)
@@ -27,6 +47,11 @@ class _Reading:
     steady: bool = True
     given: int = 0
     barren: bool = False
+
+    def most(self, data: ListData) -> int:
+        """How many entries there are at least, with this page, by what came and by what the server says."""
+        said = min((total for total in (data.total, data.filtered_total) if total is not None), default=0)
+        return max(_number(said), self.given + len(data.content or ()))
 
     def add(self, data: ListData, *, first: bool) -> bool:
         """Take one page in; whether it brought anything."""
@@ -69,17 +94,18 @@ def list_folder(ask: Callable[[int, bool], ListData], path: str, *, refresh: boo
     Pages are trusted only if the total stood still, no name came back on a later page, and as many came as the total
     says; else the folder is read once more, without ``refresh``, and counts if it reads the same. A drive may hold one
     name several times: the first is taken, as the server does. Entries that no path can name (empty, ``.``, ``..``,
-    with ``/`` or NUL) are left out; a negative size, which stands for an unknown one, is 0.
+    with ``/`` or NUL) are left out; of the others see `_plain`.
 
     Raises:
-        ListingFailed: both readings were contradictory.
+        ListingFailed: both readings were contradictory, or it holds more than `MOST_ENTRIES`.
     """
     reading = earlier = _read(ask, path, refresh=refresh)
     if not reading.whole:
         reading = _read(ask, path, refresh=False)
     if not reading.whole and not reading.repeats(earlier):
         raise ListingFailed(
-            f"cannot list {path}: the server says that it holds {reading.totals[0]} entries, and gave {reading.count}",
+            f"cannot list {path}: the server says that it holds {_number(reading.totals[0])} entries,"
+            f" and gave {reading.count}",
             fix="the folder may be changing: wait; if this stays, look at the drive behind it",
             path=path,
         )
@@ -95,18 +121,79 @@ def _read(ask: Callable[[int, bool], ListData], path: str, *, refresh: bool) -> 
             raise ListingFailed(
                 f"cannot list {path}: the server answered without entries and without a total", path=path
             )
+        if reading.most(data) > MOST_ENTRIES:
+            raise _too_many(path, f"{reading.most(data):,} entries")
         if not reading.add(data, first=page == 1) or reading.reached:
-            break
+            return reading
         if page == 1 and data.total is not None:
             # Twice what a steady folder needs: a total that runs away ends here.
-            last = 2 * -(-data.total // reading.count) + 2
+            last = min(_MOST_PAGES, 2 * -(-data.total // reading.count) + 2)
         page += 1
+    if data.total is None:
+        raise _too_many(path, f"more than {reading.count:,} entries, {page - 1:,} pages of them,")
     return reading
+
+
+def _too_many(path: str, what: str) -> ListingFailed:
+    return ListingFailed(
+        f"cannot list {path}: it holds {what} where {MOST_ENTRIES:,} are the most",
+        fix="leave it out by `exclude`, or split it into several folders",
+        path=path,
+    )
 
 
 def _can_be_named(name: str) -> bool:
     return name not in {"", ".", ".."} and "/" not in name and "\0" not in name
 
 
+def _number(given: int | None) -> int:
+    """A number of the server's, as far as it may be one: others need more digits than anything here is made for."""
+    return min(max(given or 0, 0), _MOST_NUMBER)
+
+
 def _plain(item: Item) -> Item:
-    return item if item.size >= 0 else replace(item, size=0)
+    """The entry without what cannot be true, so that nothing of it is kept, written or sent on.
+
+    A negative size stands for an unknown one, and is 0. A time or sign that is too long, or holds control characters,
+    is none, and so is a hash that has not the digits of its kind.
+    """
+    size, modified, sign, hashes = item.size, item.modified, item.sign, item.hash_info
+    if not (_is_time(modified) and _is_sign(sign)):
+        item = replace(item, modified=modified if _is_time(modified) else "", sign=sign if _is_sign(sign) else "")
+    if not 0 <= size <= _MOST_NUMBER:
+        item = replace(item, size=_number(size))
+    if hashes and not _are_plain(hashes):
+        item = replace(item, hash_info=_plain_hashes(hashes))
+    return item
+
+
+def _is_time(text: str) -> bool:
+    return len(text) <= _LONGEST_TIME and text.isprintable()
+
+
+def _is_sign(text: str) -> bool:
+    return len(text) <= _LONGEST_SIGN and text.isascii() and text.isprintable()
+
+
+def _are_plain(hashes: Mapping[str, str]) -> bool:
+    if len(hashes) > _MOST_HASHES:
+        return False
+    for kind, value in hashes.items():  # noqa: SIM110  `all` takes twice the time, for each of a million files
+        if not _is_hash(kind, value):
+            return False
+    return True
+
+
+def _plain_hashes(hashes: Mapping[str, str]) -> dict[str, str] | None:
+    kinds = [*HASH_KINDS, *(kind for kind in islice(hashes, _MOST_HASHES) if kind not in HASH_DIGITS)]
+    return {kind: hashes[kind] for kind in kinds if kind in hashes and _is_hash(kind, hashes[kind])} or None
+
+
+def _is_hash(kind: str, value: str) -> bool:
+    digits = HASH_DIGITS.get(kind)
+    if digits is not None:
+        return len(value) == digits and _HEX(value) is not None
+    return len(kind) <= _LONGEST_KIND and len(value) <= _LONGEST_HASH and (kind + value).isprintable()
+
+
+_HEX: Final = re.compile("[0-9a-fA-F]*").fullmatch
