@@ -388,10 +388,15 @@ def test_what_is_no_comicinfo_never_gets_in(world: World, memory: int, body: byt
     assert staging(world) == []
 
 
-def test_a_comicinfo_that_is_too_large_is_not_asked_for(world: World) -> None:
-    world.source.add(PATH, INFO + b" " * 2**20)
+@pytest.mark.parametrize(("kind", "largest"), [("page", 2**31), ("info", 2**20), ("archive", 2**38)])
+@pytest.mark.parametrize("size", [None, 2**63 - 1])
+def test_nobody_is_asked_for_a_file_larger_than_any_of_its_kind(
+    world: World, kind: str, largest: int, size: int | None
+) -> None:
+    size = largest + 1 if size is None else size
+    huge = FetchTask("vol", "page", PATH, "/c", "1", size, 1, 1, {}, f"{SIGN}:1", kind=kind)
 
-    with pytest.raises(PageWrong, match="at most 1048576"):
-        world.fetch(INFO_TASK._replace(size=2**20 + 1), last_attempt=False)
-
-    assert world.source.downloads[PATH] == 0
+    with pytest.raises(PageWrong, match=f"is listed with {size} bytes, where {largest} are the most"):
+        world.fetch(huge, last_attempt=False)
+    assert world.fetch(huge).outcome is Outcome.FAILED
+    assert (world.source.downloads, staging(world)) == ({}, [])

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from pagebind.app.fetch_archive import ArchiveCut, ArchiveFetch
 from pagebind.app.fetch_body import Body, HashDiffersError, check_content, check_hash, check_size, facts_of, name_of
 from pagebind.app.fetch_held import NotHeldError, copy_of
-from pagebind.core import comicinfo, keys
 from pagebind.core import crc32c as crc32c_math
+from pagebind.core import keys
 from pagebind.core.keys import FailureMark
+from pagebind.core.model import LARGEST_ARCHIVE, LARGEST_COMICINFO, LARGEST_PAGE
 from pagebind.core.zip_layout import local_header
 from pagebind.errors import ConditionFailed, PageCut, PageFailed, PageWrong, PartDamaged, ServerUnreachable, SourceError
 from pagebind.ports.source import Download, Source
@@ -41,6 +42,9 @@ log = logging.getLogger(__name__)
 
 MEMORY = 4 * 2**20
 """Bytes of a page that wait in memory; a larger page goes through the store, an archive in pieces of this size."""
+
+
+_LARGEST = {"page": LARGEST_PAGE, "info": LARGEST_COMICINFO, "archive": LARGEST_ARCHIVE}
 
 
 class Outcome(StrEnum):
@@ -109,6 +113,7 @@ class Fetch:
             return Fetched(Outcome.DUPLICATE)
         if task.held is not None and (outcome := self._copy(task, task.held)) is not None:
             return Fetched(outcome)
+        _check_listed_size(task)
         watch = self._watches.get(task.subscription)
         hash_check = watch.hash_check if watch else "warn"
         hashes = {} if hash_check == "off" else task.hashes
@@ -136,12 +141,6 @@ class Fetch:
         return Fetched(outcome, bytes=archive.received)
 
     def _stage_page(self, task: FetchTask, hashes: Mapping[str, str], *, strict: bool) -> bool:
-        if task.kind == "info" and task.size > comicinfo.LARGEST:
-            raise PageWrong(
-                f"{task.path} has {task.size} bytes; a {comicinfo.NAME} has at most {comicinfo.LARGEST}",
-                fix="replace or remove the file on the server, or leave it out by `exclude`",
-                path=task.path,
-            )
         for again in (True, False):
             check = partial(_check_download, task, again=again, strict=strict)
             with suppress(HashDiffersError):
@@ -244,6 +243,17 @@ def _tell(task: FetchTask, fetched: Fetched, seconds: float) -> None:
 def _header(task: FetchTask, body: Body) -> bytes:
     """What stands before the bytes in the entry: nothing before an archive's."""
     return b"" if task.kind == "archive" else local_header(name_of(task, body), body.crc32, body.size)
+
+
+def _check_listed_size(task: FetchTask) -> None:
+    """Raises: PageWrong: nothing of that kind is so large; nobody is asked for it, for its body may never end."""
+    most = _LARGEST[task.kind]
+    if task.size > most:
+        raise PageWrong(
+            f"{task.path} is listed with {task.size} bytes, where {most} are the most",
+            fix="replace or remove the file on the server, or leave it out by `exclude`",
+            path=task.path,
+        )
 
 
 def _check_download(task: FetchTask, body: Body, *, again: bool, strict: bool) -> None:
