@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,10 @@ from pagebind.config.template import template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    Beside = Callable[[int], AbstractContextManager[object]]
+    """What is held while a process runs, made from its id."""
 
 MIB = 2**20
 ROOT = "/comics"
@@ -68,9 +72,17 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process that has ended: seconds from its start to its end, peak resident bytes, what it wrote."""
+    """A process that has ended.
+
+    Attributes:
+        seconds: from its start to its end.
+        processor: seconds of processor time, of the system's on its behalf too.
+        resident: peak resident bytes.
+        out: what it wrote.
+    """
 
     seconds: float
+    processor: float
     resident: int
     out: str
 
@@ -81,18 +93,24 @@ class Child:
         return self.resident
 
 
-def run_child(words: Sequence[str], env: Mapping[str, str]) -> Child:
+def run_child(words: Sequence[str], env: Mapping[str, str], beside: Beside = nullcontext) -> Child:
     """Run a program of ours to its end."""
+    return run_program([sys.executable, *words], _environment(env), beside)
+
+
+def run_program(words: Sequence[str], env: Mapping[str, str] | None = None, beside: Beside = nullcontext) -> Child:
+    """Run a program to its end."""
     with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
         begun = time.perf_counter()
-        process = subprocess.Popen([sys.executable, *words], stdout=out, env=_environment(env))
-        _, status, usage = os.wait4(process.pid, 0)
+        process = subprocess.Popen(words, stdout=out, env=env)
+        with beside(process.pid):
+            _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - begun
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             raise SystemExit(f"{' '.join(words)} ended with status {process.returncode}")
         out.seek(0)
-        return Child(seconds, usage.ru_maxrss * _RSS_UNIT, out.read())
+        return Child(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _RSS_UNIT, out.read())
 
 
 def _environment(env: Mapping[str, str]) -> dict[str, str]:
@@ -117,9 +135,10 @@ class Server:
             answered: list[dict[str, Any]] = json.load(reply)["requests"]
         return answered
 
-    def pagebind(self, home: Path, *words: str) -> Child:
-        """Run the command with store and configuration in ``home``."""
-        return run_child(["-m", "pagebind", words[0], "--config", str(self.config(home)), *words[1:]], self.env)
+    def pagebind(self, home: Path, *words: str, beside: Beside = nullcontext, **changed: object) -> Child:
+        """Run the command with store and configuration in ``home``; ``changed``: keys of [source]."""
+        config = str(self.config(home, **changed))
+        return run_child(["-m", "pagebind", words[0], "--config", config, *words[1:]], self.env, beside)
 
     def bare(self, *words: str) -> Child:
         """Run the bare client."""
@@ -130,12 +149,13 @@ class Server:
         """The bare client's walk; the first one also makes the server render its listings."""
         return self.bare("walk", str(CONCURRENCY))
 
-    def config(self, home: Path) -> Path:
+    def config(self, home: Path, **changed: object) -> Path:
         file = home / "pagebind.toml"
         if not file.exists():
             home.mkdir(parents=True, exist_ok=True)
             where = {"source.url": self.url, "source.token": "env:ALIST_TOKEN", "subscription.path": ROOT}
-            file.write_text(template((home / "store").as_uri(), {**where, **CHANGED}), encoding="utf-8")
+            source = {f"source.{key}": value for key, value in changed.items()}
+            file.write_text(template((home / "store").as_uri(), {**where, **CHANGED, **source}), encoding="utf-8")
         return file
 
 

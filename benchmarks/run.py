@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from benchmarks import bench, cost_report, fetch_cpu, hand_out, imports, memory, object_stores, second_run, speed
+from benchmarks import bench, cost_report, fetch_cpu, hand_out, imports, load, memory, object_stores, second_run, speed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,10 +27,11 @@ _BENCHMARKS: dict[str, Callable[[], Iterator[bench.Result]]] = {
     "tasks": hand_out.tasks,
     "poll": hand_out.nothing_new,
     "cost": cost_report.report,
+    "load": load.load,
     "million": memory.plan,
     "gcs-large": object_stores.large_finalize_on_google,
 }
-_ON_DEMAND = frozenset({"million", "gcs-large"})
+_ON_DEMAND = frozenset({"load", "million", "gcs-large"})
 
 
 def main() -> int:

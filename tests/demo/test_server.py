@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import imagesize
 import pytest
+import time
 from tests.demo.client import FIRST, FOLDER, PAGES, PICTURE, Client
 
 from pagebind.demo.accounts import Accounts, Refused, User, totp
@@ -301,6 +302,7 @@ def test_requests_are_counted(server: DemoServer, client: Client) -> None:
     first, second, _ = server.requests
     assert (first.kind, first.path, first.page, first.refresh, first.code) == ("list", FOLDER, 1, True, 200)
     assert (second.status, second.range, second.url) == (206, "bytes=0-1", f"/d{FIRST}")
+    assert first.at <= second.at <= time.monotonic()
 
 
 def test_a_connection_serves_many_requests(server: DemoServer) -> None:

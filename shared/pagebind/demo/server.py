@@ -50,6 +50,7 @@ class Logged:
         page: that was asked for, in a listing.
         refresh: whether a fresh listing was asked for.
         range: the Range header, or empty.
+        at: when, in seconds of this machine's monotonic clock, which all its processes share.
     """
 
     method: str
@@ -61,6 +62,7 @@ class Logged:
     page: int | None
     refresh: bool
     range: str
+    at: float
 
 
 class DemoServer:
@@ -209,6 +211,7 @@ class DemoServer:
                 page=fields.get("page") if kind == "list" else None,
                 refresh=kind == "list" and bool(fields.get("refresh")),
                 range=request.headers.get("range", ""),
+                at=time.monotonic(),
             )
         )
 
@@ -221,9 +224,10 @@ class DemoServer:
                 return text(400, str(error), "text/plain")
             return text(200, b"{}", "application/json")
         if request.path == "/__demo__/requests":
-            data = to_json({"requests": [asdict(one) for one in list(self.requests)]})
+            told = list(self.requests)
+            data = to_json({"requests": [asdict(one) for one in told]})
             if request.query.get("reset"):
-                self.requests.clear()
+                del self.requests[: len(told)]  # what was asked meanwhile is for the next time
             return text(200, data, "application/json")
         return text(404, "no such control\n", "text/plain")
 
