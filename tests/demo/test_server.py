@@ -9,11 +9,11 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import imagesize
 import pytest
-import time
 from tests.demo.client import FIRST, FOLDER, PAGES, PICTURE, Client
 
 from pagebind.demo.accounts import Accounts, Refused, User, totp
