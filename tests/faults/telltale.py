@@ -1,0 +1,95 @@
+"""A server, and a drive behind it, that say back what they are told: tokens, passwords, codes, signs, links."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import urllib.parse
+from typing import TYPE_CHECKING
+
+from tests.support.attended import Attended
+
+from pagebind.demo.answers import Answer, Request, envelope, text
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator
+
+Style = tuple[str, "Callable[[str], Answer]"]
+
+AS_SAID = "as it is"
+"""The one form of `FORMS` that does not change it."""
+
+FORMS: dict[str, Callable[[str], str]] = {
+    AS_SAID: str,
+    "quoted as JSON": json.dumps,
+    "quoted as JSON in JSON": lambda told: json.dumps(json.dumps(told, ensure_ascii=False)),
+    "percent-encoded": lambda told: urllib.parse.quote(told, safe=""),
+    "as in a form": urllib.parse.quote_plus,
+    "escaped as HTML": html.escape,
+    "as base64": lambda told: base64.b64encode(told.encode()).decode(),
+    "its beginning": lambda told: f"{told[:20]}...",
+    "its end": lambda told: f"...{told[-20:]}",
+}
+"""How servers say something back."""
+
+ANSWERS: dict[str, Callable[[str], Answer]] = {
+    **{f"code {code}": lambda words, code=code: envelope(code, words) for code in (400, 401, 402, 403, 429, 500)},
+    "an error page": lambda words: text(401, f"<html><p>{html.escape(words)}</p></html>", "text/html"),
+    "a stack trace": lambda words: text(500, f"panic: goroutine 1\n{words}\n", "text/plain"),
+    "JSON of another kind": lambda words: text(400, json.dumps({"error": words}), "application/json"),
+    "a redirect": lambda words: _redirect(f"/login?back={urllib.parse.quote(words)}"),
+    "a redirect elsewhere": lambda words: _redirect(f"https://u:{urllib.parse.quote(words, safe='')}@other.test/?x=1"),
+    "a redirect without a scheme": lambda words: _redirect(urllib.parse.quote(words[:200])),
+    "a redirect to no URL": lambda words: _redirect(f"http://[{urllib.parse.quote(words[:200], safe='')}"),
+    "a head that is none": lambda words: Answer(
+        200, {"Content-Type": f"text/{urllib.parse.quote(words[:200], safe='')}"}, text(200, "x", "").body
+    ),
+    "a version": lambda words: envelope(200, "success", {"version": words, "content": words, "token": {"x": words}}),
+}
+"""The answers that hold it."""
+
+
+def _redirect(location: str) -> Answer:
+    answer = text(302, "", "text/html")
+    answer.headers["Location"] = location
+    return answer
+
+
+def told_by(request: Request) -> Iterator[str]:
+    """What a request holds that is worth saying back."""
+    yield from (value for name, value in request.headers.items() if name in ("authorization", "cookie"))
+    yield from request.query.values()
+    try:
+        body = json.loads(request.body or b"{}")
+    except ValueError:
+        return
+    yield from (str(body[name]) for name in ("password", "otp_code") if body.get(name))
+
+
+class Telltale(Attended):
+    """A demo server that answers as it should, until it is asked to tell.
+
+    Attributes:
+        telling: requests that are answered by what they hold; empty: none is. ``login``, ``list``, ``get``, ``file``,
+            ``me``, ``settings``.
+        answer_by: makes such an answer of words.
+        form: how the words hold what was told.
+        told: how often it did.
+    """
+
+    telling: str = ""
+    answer_by: Callable[[str], Answer] = staticmethod(ANSWERS["code 500"])
+    form: Callable[[str], str] = staticmethod(FORMS[AS_SAID])
+    told: int = 0
+
+    def answer(self, request: Request, stopping: threading.Event) -> Answer:
+        if not self.telling or self._kind(request) != self.telling:
+            return super().answer(request, stopping)
+        self.told += 1
+        words = "; ".join(self.form(one) for one in told_by(request)) or "nothing was said"
+        return self.answer_by(f"I do not like {words}")
+
+    def _kind(self, request: Request) -> str:
+        return "file" if request.path.startswith("/d/") else request.path.rpartition("/")[2]
