@@ -144,6 +144,42 @@ def test_a_folder_that_lies_in_itself_ends_somewhere(world: World) -> None:
     assert "lie in itself" in polled.poll.survey.problems[0].message
 
 
+class Bottomless(MemorySource):
+    """Its folder ``/c/pit`` holds two folders with pages, and so does each of these, all of them ever new."""
+
+    def list(self, path: str, *, password: str = "", refresh: bool = False) -> Sequence[Item]:
+        if "/pit" not in path:
+            return [*super().list(path), *([Item("pit", is_dir=True)] if path == "/c" else [])]
+        self.listed.append((path, refresh))
+        return [Item(f"{place}.{len(self.listed)}", is_dir=True) for place in "ab"]
+
+
+def test_folders_without_end_end_somewhere(world: World) -> None:
+    world.source = Bottomless()
+    for name in ("A", "z"):
+        world.source.folder(f"/c/{name}", "1.jpg")
+
+    polled = world.poll()
+
+    assert [polled.of(f"/c/{name}").verdict.state for name in ("A", "z")] == [State.WAITING, State.WAITING]
+    problems = polled.poll.survey.problems
+    assert {problem.code for problem in problems} == {"listing_failed"}
+    assert "64 folders deep: nothing more of /c/pit is listed" in problems[-1].message
+    assert len(problems) <= 7
+    assert len(world.source.listed) < 64 * 7
+
+
+def test_a_book_below_folders_without_end_is_not_taken_for_gone(world: World) -> None:
+    world.source.folder("/c/pit/a", "1.jpg")
+    world.run()
+    world.source = Bottomless(files=world.source.files)
+
+    result = world.run()
+
+    assert [(volume.path, volume.state) for volume in result.up_to_date] == [("/c/pit/a", State.BOUND)]
+    assert world.shelf() == ["pit/a.cbz"]
+
+
 def test_a_listing_that_differs_in_times_alone_is_told_so(world: World) -> None:
     world.source.folder("/c/A", "1.jpg")
     world.poll()

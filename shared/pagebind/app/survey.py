@@ -317,13 +317,8 @@ class Surveyor:
             return next((name for folder, name in self._shadows.items() if layout.is_below(path, folder)), "")
 
     def _unlisted(self, found: Unlisted) -> None:
-        error = found.error
-        log.warning("listing failed", extra={"path": found.path, "reason": error.message})
-        with self._lock:
-            self._survey.failed.append(found.path)
-            self._survey.problems.append(
-                Problem("listing_failed", _about(found.path, error.message), error.fix, found.path, error.retryable)
-            )
+        if not found.told:
+            self._tell(found.path, found.error)
         volume = volume_of(found.watch, found.path)
         if volume != found.path:
             parts = self._gathering().fail(volume, found.path)
@@ -331,6 +326,13 @@ class Surveyor:
                 return
         if keys.volume_id(volume) in self._inventory.volumes:
             self._remember(found.watch, volume, Seen.UNKNOWN, "its folder could not be listed")
+
+    def _tell(self, path: str, error: PagebindError) -> None:
+        log.warning("listing failed", extra={"path": path, "reason": error.message})
+        problem = Problem("listing_failed", _about(path, error.message), error.fix, path, error.retryable)
+        with self._lock:
+            self._survey.failed.append(error.path or path)  # where the walk ended, that may be a folder above
+            self._survey.problems.append(problem)
 
     def _without_pages(self, found: Folder) -> None:
         contents = found.contents

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from contextvars import copy_context
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.app.agenda import WITHOUT_END, Agenda, Budget
@@ -23,7 +25,11 @@ _UNREACHABLE = 8
 """After so many folders in a row without an answer it is looked whether the server itself is down, or one drive."""
 
 _DEEPEST = 64
-"""Folders below each other, from the walk's start. Deeper ones lie in themselves: by an alias, or by a link."""
+"""Folders below each other, from the walk's start. Deeper ones lie in themselves: by an alias, or by a link.
+
+Where each holds several, there are more than any walk ends with. So the first that lies so deep ends the walk of the
+folder 32 levels below the start that it lies in, the second that of its folder at level 16, and so on up to level 1.
+"""
 
 
 class Start(NamedTuple):
@@ -46,11 +52,12 @@ class Folder(NamedTuple):
 
 
 class Unlisted(NamedTuple):
-    """A folder that could not be listed; nothing is known of what lies below it."""
+    """A folder that could not be listed; nothing is known of what lies below it. ``told``: so was the error before."""
 
     watch: Watch
     path: str
     error: PagebindError
+    told: bool = False
 
 
 Found = Folder | Unlisted
@@ -95,6 +102,9 @@ class Walk:
         self._hiring = threading.Lock()
         self._no_refresh: set[str] = set()
         self._silent = 0
+        self._deep = threading.Lock()
+        self._found_deep: Counter[str] = Counter()
+        self._bottomless: dict[str, ListingFailed] = {}
 
     def run(self) -> str:
         """Walk to the end, or until the budget is used up.
@@ -139,6 +149,8 @@ class Walk:
             self._hire(self._agenda.finish(start, found.below if isinstance(found, Folder) else ()))
 
     def _list(self, start: Start) -> Found:
+        if self._bottomless and (error := self._why_not(start.path)):
+            return Unlisted(start.watch, start.path, error, told=True)
         try:
             folder = self._ask(start)
         except ServerUnreachable as error:
@@ -184,10 +196,12 @@ class Walk:
         """The folders to be listed next. What another subscription begins with is walked for that one.
 
         Raises:
-            ListingFailed: the folder lies in itself.
+            ListingFailed: the folder lies in itself, or too deep.
         """
         look = hash(frozenset((item.name, item.is_dir, item.size, item.modified) for item in items))
-        if look in start.above or len(start.above) >= _DEEPEST:
+        if len(start.above) >= _DEEPEST:
+            raise self._too_deep(start)
+        if look in start.above:
             raise ListingFailed(
                 f"{start.path} seems to lie in itself",
                 fix="leave the folder that leads back out by `exclude`",
@@ -196,6 +210,25 @@ class Walk:
         above = (*start.above, look)
         paths = [layout.join(start.path, name) for name in contents.folders]
         return tuple(Start(start.watch, path, above) for path in paths if path not in self._begins)
+
+    def _too_deep(self, start: Start) -> ListingFailed:
+        """The error of a folder that lies at the greatest depth, which ends the walk of one above it as well."""
+        with self._deep:
+            self._found_deep[start.watch.path] += 1
+            level = max(1, _DEEPEST >> self._found_deep[start.watch.path])
+            over = next(islice(above(start.path), len(start.above) - level - 1, None))
+            error = ListingFailed(
+                f"{start.path} lies {_DEEPEST} folders deep: nothing more of {over} is listed",
+                fix="leave out what leads back into itself by `exclude`",
+                path=over,
+            )
+            self._bottomless.setdefault(over, error)
+        return error
+
+    def _why_not(self, path: str) -> ListingFailed | None:
+        """Why nothing more is listed where this folder lies."""
+        with self._deep:
+            return next((self._bottomless[folder] for folder in above(path) if folder in self._bottomless), None)
 
 
 def _took_too_long(path: str) -> ListingFailed:
