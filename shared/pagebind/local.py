@@ -122,8 +122,8 @@ class Runner:
 
     def _run_alone(self, request: RunRequest, started: float) -> None:
         try:
-            self._demand_a_store(request.expects)
             self._parts.work.sweep()
+            self._demand_a_store(request.expects)
             self._parts.library.sweep()
             self._poll = self._parts.poll(self._dispatch, write=True)
             self._assessments = self._rounds(self._poll, request)

@@ -74,6 +74,7 @@ class FolderStore:
         self._now: Callable[[], float] = clock.now if clock else time.time
         self.exclusive: Exclusive = work.exclusive if work else Exclusive(root / _LOCK)
         self._latest_ns = 0
+        self._device: int | None = None  # that the folder lies on, since it was seen first
 
     # -- writing
 
@@ -222,6 +223,7 @@ class FolderStore:
             try:
                 act()
             except FileNotFoundError:
+                self._demand_mounted()
                 with suppress(FileNotFoundError):
                     make_folder(folder)
             else:
@@ -233,10 +235,10 @@ class FolderStore:
         if self._work is not None:
             folder, prefix, suffix = self.root, self._part_prefix(), _LIBRARY_SUFFIX
         with speaking_plainly(self.root, "write"):
+            self._demand_mounted()
             try:
                 return PartFile(folder, prefix, suffix)
             except FileNotFoundError:
-                self._demand_mounted()
                 make_folder(folder)
                 return PartFile(folder, prefix, suffix)
 
@@ -433,10 +435,14 @@ class FolderStore:
         return ()
 
     def sweep(self) -> None:
-        """See `Store.sweep`. In a library only what this work store's processes left is removed."""
+        """See `Store.sweep`. In a library only what this work store's processes left is removed.
+
+        A disk that stands here now is the right one from now on, whichever stood here before.
+        """
         folder = self.root / _TEMPORARY if self._work is None else self.root
         prefix = "" if self._work is None else self._part_prefix()
         with speaking_plainly(self.root, "write"):
+            self._device = self._device_now()
             try:
                 left = [file for file in folder.iterdir() if file.name.startswith(prefix)]
             except FileNotFoundError:
@@ -475,8 +481,35 @@ class FolderStore:
             raise _condition_failed(key)
 
     def _demand_mounted(self) -> None:
-        """Take a library that had books and has gone for what it is: not mounted, rather than empty."""
-        if self._records is None or self.root.exists():
+        """Take a folder that has gone for what it is: not mounted any more, rather than empty.
+
+        Raises:
+            StoreUnavailable: the folder was on another disk before, or is not there any more, or is a library that had
+                books and is not there.
+        """
+        known = self._device  # before the look: another thread may be making the folder
+        device = self._device_now()
+        if known is None:
+            self._device = device or self._device
+        elif device != known:
+            raise StoreUnavailable(
+                f"{self.root} is not there any more: its disk was unmounted, or somebody moved it",
+                fix="mount it again and run it again",
+                path=str(self.root),
+            )
+        if device is None:
+            self._demand_no_books()
+
+    def _device_now(self) -> int | None:
+        """The file system that the folder lies on; None: there is no folder."""
+        with speaking_plainly(self.root, "read"):
+            try:
+                return self.root.stat().st_dev
+            except FileNotFoundError:
+                return None
+
+    def _demand_no_books(self) -> None:
+        if self._records is None:
             return
         # Looked at once more: another process may have made it meanwhile, which it does before it records a book.
         if self._records.any() and not self.root.exists():
