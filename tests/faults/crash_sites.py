@@ -1,0 +1,301 @@
+"""Where the runs that are killed work: the server with the pages, the store's own server, and for each kill a new place.
+
+What one kill leaves is looked at past the proxy and the command, and removed before the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from unittest import mock
+
+from tests.support.memory_source import picture
+
+from pagebind.adapters.stores.folder import FolderStore
+from pagebind.adapters.stores.s3 import S3Store
+from pagebind.config import template
+from pagebind.core import keys
+from pagebind.demo.object_stores import GcsServer, S3Server
+from pagebind.demo.store_proxy import Fault, StoreProxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pagebind.adapters.stores.s3_bucket import Bucket, UploadId
+    from pagebind.demo.store_calls import Call
+    from pagebind.ports.store import Store
+
+KINDS = ("folder", "gcs", "s3")
+BOOKS = 3
+PAGES = 12
+
+_TOKEN = "PAGEBIND_CRASH_TOKEN"
+_BUCKETS = ("work", "library")
+_SMALL = 5_000
+_LARGE = 720_000
+"""Bytes of a page of which twelve are more than S3's adapter sends in one request: that book goes up in two parts."""
+
+_CLOSED_SECONDS = 30.0
+
+
+class Server(NamedTuple):
+    """A demo server in a process of its own."""
+
+    url: str
+    token: str
+
+
+class Site:
+    """One new place with its configuration.
+
+    Attributes:
+        home: a folder of this machine for what only this kill has.
+        work, library: its stores, past any proxy.
+        environment: of the command.
+    """
+
+    def __init__(self, home: Path, urls: tuple[str, str], stores: tuple[Store, Store]) -> None:
+        self.home = home
+        self.work, self.library = stores
+        self._urls = urls
+        self.environment = {"XDG_STATE_HOME": str(home / "state")}
+        home.mkdir(parents=True)
+
+    @property
+    def config(self) -> Path:
+        return self.home / "pagebind.toml"
+
+    def prepare(self, server: Server, **settings: str) -> None:
+        """Write the configuration."""
+        work, library = self._urls
+        values: dict[str, object] = {
+            "source.url": server.url,
+            "source.token": f"env:{_TOKEN}",
+            "source.list_per_second": 0,
+            "store.library": library,
+            "subscription.path": "/comics",
+            **{name.replace("_", "."): value for name, value in settings.items()},
+        }
+        self.config.write_text(template(work, values), encoding="utf-8")
+        self.environment[_TOKEN] = server.token
+
+    def books(self) -> dict[str, bytes]:
+        """Everything that a reader of the library sees, read."""
+        return {info.key: self.library.get(info.key) for info in self.library.list()}
+
+    def left(self) -> list[str]:
+        """What should have gone when all is done."""
+        return [info.key for info in self.work.list(keys.STAGING)]
+
+    def receipts(self) -> dict[str, list[str]]:
+        """By volume, the digests of the versions that its receipts name."""
+        found: dict[str, list[str]] = {keys.volume_of(info.key): [] for info in self.work.list(keys.MANIFESTS)}
+        for info in self.work.list(keys.DONE):
+            mark = keys.parse_receipt(info.key)
+            found.setdefault(keys.volume_of(info.key), []).append(mark.version_digest if mark else info.key)
+        return found
+
+    def versions(self) -> set[str]:
+        """The digests of the versions of all books."""
+        return {keys.version_digest(info.version) for info in self.library.list()}
+
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        shutil.rmtree(self.home)
+
+
+class FolderSite(Site):
+    """A work folder and a library, looked at as what they are."""
+
+    def __init__(self, home: Path) -> None:
+        self._roots = (home / "work", home / "library")
+        work = FolderStore(self._roots[0])
+        library = FolderStore(self._roots[1], work=work)
+        super().__init__(home, (self._roots[0].as_uri(), self._roots[1].as_uri()), (work, library))
+
+    def books(self) -> dict[str, bytes]:
+        """All files, less those that are no book to any reader: hidden ones with a suffix of their own."""
+        library = self._roots[1]
+        files = [path for path in library.rglob("*") if path.is_file() and path.suffix != ".part"]
+        return {path.relative_to(library).as_posix(): path.read_bytes() for path in files}
+
+    def left(self) -> list[str]:
+        work, library = self._roots
+        places = (work / "staging", work / ".tmp")
+        found = [path for place in places for path in place.rglob("*") if path.is_file()]
+        return [str(path) for path in (*found, *library.rglob("*.part"))]
+
+
+class BucketSite(Site):
+    """A prefix in each of two buckets."""
+
+    def remove(self) -> None:
+        for store in (self.work, self.library):
+            store.delete_all(list(store.list()))
+        super().remove()
+
+
+class S3Site(BucketSite):
+    """Where uploads can be left open, too."""
+
+    def left(self) -> list[str]:
+        return [*super().left(), *(f"upload of {upload.key}" for _, upload in self._uploads())]
+
+    def remove(self) -> None:
+        for bucket, upload in self._uploads():
+            bucket.abort(upload)
+        super().remove()
+
+    def _uploads(self) -> list[tuple[Bucket, UploadId]]:
+        """Those that are open."""
+        stores = (store for store in (self.work, self.library) if isinstance(store, S3Store))
+        return [(store.bucket, upload) for store in stores for upload in store.bucket.uploads("")]
+
+
+class Executioner:
+    """Kills a process at its ``number``-th request, before or after the store has done it."""
+
+    def __init__(self, number: int, *, after: bool) -> None:
+        self._number = number
+        self._fault = Fault(drop="after" if after else "before")
+        self._count = 0
+        self._lock = threading.Lock()
+        self._known = threading.Event()
+        self._pid = 0
+
+    def condemn(self, pid: int) -> None:
+        """Whom to kill."""
+        self._pid = pid
+        self._known.set()
+
+    def __call__(self, _: Call) -> Fault | None:
+        with self._lock:
+            self._count += 1
+            if self._count != self._number:
+                return None
+        self._known.wait(_CLOSED_SECONDS)
+        os.kill(self._pid, signal.SIGKILL)
+        return self._fault
+
+
+class Ground:
+    """A server of pages and a kind of store.
+
+    Args:
+        kind: one of `KINDS`.
+        server: of the pages.
+        new: makes a site in a folder.
+        proxy: before the store, if it is no folder.
+    """
+
+    def __init__(self, kind: str, server: Server, new: Callable[[Path], Site], proxy: StoreProxy | None) -> None:
+        self.kind = kind
+        self.proxy = proxy
+        self._server = server
+        self._new = new
+
+    def site(self, home: Path) -> Site:
+        """A new one, with its configuration."""
+        made = self._new(home)
+        settings = {"store_endpoint": self.proxy.url} if self.proxy and self.kind == "s3" else {}
+        made.prepare(self._server, **settings)
+        if self.proxy:
+            made.environment |= self.proxy.environment()
+        return made
+
+    def settle(self) -> None:
+        """Wait until what a dead process had asked of the store is done: then it says nothing any more."""
+        if self.proxy is None:
+            return
+        deadline = time.monotonic() + _CLOSED_SECONDS
+        while self.proxy._front._open:
+            if time.monotonic() > deadline:
+                raise TimeoutError("a connection of a dead process stays open")
+            time.sleep(0.0005)
+
+
+@contextmanager
+def ground(kind: str, home: Path, store: GcsServer | S3Server | None = None) -> Iterator[Ground]:
+    """Everything up; ``store``: a server that is up already.
+
+    Raises:
+        ConfigError: the store's server is not installed, or has no program for this machine.
+    """
+    with ExitStack() as stack:
+        server = stack.enter_context(_serving(home / "comics", _LARGE if kind == "s3" else _SMALL))
+        if kind == "folder":
+            yield Ground(kind, server, FolderSite, None)
+            return
+        store = store or stack.enter_context(GcsServer() if kind == "gcs" else S3Server())
+        for bucket in _BUCKETS:
+            store.create_bucket(bucket)
+        proxy = stack.enter_context(StoreProxy(store))
+        yield Ground(kind, server, _in_buckets(kind, store), proxy)
+
+
+def _in_buckets(kind: str, server: GcsServer | S3Server) -> Callable[[Path], Site]:
+    """Makes sites below prefixes that are called as their folders."""
+    with mock.patch.dict(os.environ, server.environment()):
+        stores = _gcs_stores() if kind == "gcs" else _s3_stores(server.url)
+    scheme, site = ("gs", BucketSite) if kind == "gcs" else ("s3", S3Site)
+
+    def make(home: Path) -> Site:
+        work, library = (f"{scheme}://{bucket}/{home.name}" for bucket in _BUCKETS)
+        return site(home, (work, library), stores(f"{home.name}/"))
+
+    return make
+
+
+def _gcs_stores() -> Callable[[str], tuple[Store, Store]]:
+    from pagebind.adapters.stores.gcs import GcsStore, connect
+
+    client = connect(connections=4)
+
+    def make(prefix: str) -> tuple[Store, Store]:
+        work = GcsStore(client, _BUCKETS[0], prefix)
+        return work, GcsStore(client, _BUCKETS[1], prefix, work=work)
+
+    return make
+
+
+def _s3_stores(url: str) -> Callable[[str], tuple[Store, Store]]:
+    from pagebind.adapters.stores.s3 import connect
+
+    client = connect(endpoint=url, region=None, addressing="auto", checksums="auto", connections=4)
+
+    def make(prefix: str) -> tuple[Store, Store]:
+        work = S3Store(client, _BUCKETS[0], prefix)
+        return work, S3Store(client, _BUCKETS[1], prefix, work=work)
+
+    return make
+
+
+@contextmanager
+def _serving(root: Path, large: int) -> Iterator[Server]:
+    """Three volumes of twelve pages, the first of them with pages of ``large`` bytes, served by another process."""
+    for volume in range(1, BOOKS + 1):
+        folder = root / "Series" / f"Volume {volume}"
+        folder.mkdir(parents=True)
+        for page in range(1, PAGES + 1):
+            size = large if volume == 1 else _SMALL
+            (folder / f"{page:02}.png").write_bytes(picture(f"{volume} {page}", size))
+    words = [sys.executable, "-m", "pagebind.demo.server", "--root", str(root)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        yield Server(said["url"], said["token"])
+    finally:
+        process.terminate()
+        process.wait(10)
+        if process.stdout is not None:
+            process.stdout.close()
