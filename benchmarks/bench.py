@@ -163,11 +163,17 @@ class Server:
 def serving(volumes: str, *, delay: float = 0.0) -> Iterator[Server]:
     """Serve made-up ``volumes``: FOLDERSxFILESxBYTES."""
     words = ["-m", "pagebind.demo.server", "--virtual", volumes, "--mount", ROOT, "--delay", str(delay)]
+    with started(*words) as ready:
+        yield Server(ready["url"], ready["token"])
+
+
+@contextmanager
+def started(*words: str) -> Iterator[dict[str, str]]:
+    """A server of ours in a process of its own, and what it tells when it is ready."""
     with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            ready = json.loads(process.stdout.readline())
-            yield Server(ready["url"], ready["token"])
+            yield json.loads(process.stdout.readline())
         finally:
             process.terminate()
 
@@ -194,10 +200,15 @@ class Compared:
 
 def compare(ours: Callable[[], Child], bare: Callable[[], Child], *, rounds: int) -> Compared:
     """Time both in turns."""
-    pairs = [(bare().seconds, ours().seconds) for _ in range(rounds)]
-    theirs, own = zip(*pairs, strict=True)
+    theirs, own = ([child.seconds for child in side] for side in in_turns(bare, ours, rounds=rounds))
     medians = f"medians of {rounds} {statistics.median(own):.2f} s and {statistics.median(theirs):.2f} s"
     return Compared(min(own), min(theirs), medians)
+
+
+def in_turns(*sides: Callable[[], Child], rounds: int) -> list[list[Child]]:
+    """Run each side once in each round; the children of each side."""
+    turns = [[side() for side in sides] for _ in range(rounds)]
+    return [list(side) for side in zip(*turns, strict=True)]
 
 
 def machine() -> str:

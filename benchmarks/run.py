@@ -7,7 +7,19 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from benchmarks import bench, cost_report, fetch_cpu, hand_out, imports, load, memory, object_stores, second_run, speed
+from benchmarks import (
+    bench,
+    cost_report,
+    fetch_cpu,
+    hand_out,
+    imports,
+    load,
+    memory,
+    object_stores,
+    rclone,
+    second_run,
+    speed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,6 +27,7 @@ if TYPE_CHECKING:
 _BENCHMARKS: dict[str, Callable[[], Iterator[bench.Result]]] = {
     "imports": imports.imports,
     "download": speed.download,
+    "rclone": rclone.rclone,
     "listing": speed.listing,
     "second-run": second_run.second_run,
     "memory": memory.run,

@@ -11,9 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+PAGES, SIZE, DELAY = 200, 500_000, 0.05
+ABOUT = f"{PAGES} pages of {SIZE // 1000} kB, {1000 * DELAY:.0f} ms delay"
+
+
 def download() -> Iterator[Result]:
-    """200 pages of 500 kB from a server that takes 50 ms for each answer."""
-    with place() as folder, serving("1x200x500000", delay=0.05) as server:
+    """A book from a server that takes its time for each answer."""
+    with place() as folder, serving(f"1x{PAGES}x{SIZE}", delay=DELAY) as server:
         number = itertools.count()
 
         def ours() -> Child:
@@ -24,7 +28,7 @@ def download() -> Iterator[Result]:
 
         found = compare(ours, sequential, rounds=3)
     yield Result(
-        f"`run --settle 0`, 200 pages of 500 kB, 50 ms delay, concurrency {CONCURRENCY}: times as fast as one by one",
+        f"`run --settle 0`, {ABOUT}, concurrency {CONCURRENCY}: times as fast as one by one",
         found.bare / found.ours,
         4.0,
         " times",
