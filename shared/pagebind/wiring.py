@@ -318,6 +318,7 @@ def source(settings: Settings, secrets: Secrets, clock: SystemClock) -> Source:
         client_id=digest(f"pagebind\0{settings.store.url}", 32),
         limits=limits,
         limits_below={s.path: limits._replace(**own) for s in settings.subscriptions if (own := _own_rates(s))},
+        allow_private=chosen.allow_private,
     )
 
 

@@ -102,7 +102,8 @@ class Fetch:
         try:
             fetched = self._stage(task, repetition=repetition)
         except (PageFailed, ServerUnreachable) as error:
-            if not last_attempt and not isinstance(error, ArchiveCut):  # asking again in a moment is no use
+            asking_again_may_help = error.retryable and not isinstance(error, ArchiveCut)
+            if asking_again_may_help and not last_attempt:
                 raise
             fetched = self._give_up(task, error)
         _tell(task, fetched, time.perf_counter() - begun)

@@ -143,8 +143,15 @@ SETTINGS: Final = (
         "source",
         "read_timeout",
         values.duration(0.1),
-        "How long the server may send nothing in an answer.",
+        "How long the server may send nothing in an answer, or less than 1 KiB a second.",
         default="60s",
+    ),
+    Setting(
+        "source",
+        "allow_private",
+        values.switch,
+        "Let links lead from a public server to addresses of a private network.",
+        default=False,
     ),
     Setting(
         "store",

@@ -63,7 +63,7 @@ class SourceSettings(NamedTuple):
     """The server. Rates are per second, 0 is no limit; bandwidth is bytes per second; time-outs are seconds.
 
     ``token``, ``password`` and ``otp_secret`` are references for `Secrets.get`, ``username`` is plain text. All four
-    None: a guest.
+    None: a guest. ``allow_private``: links may lead from a public server to addresses of a private network.
     """
 
     url: str
@@ -78,6 +78,7 @@ class SourceSettings(NamedTuple):
     headers: Mapping[str, str]
     connect_timeout: float
     read_timeout: float
+    allow_private: bool = False
 
     def __repr__(self) -> str:
         return _without_headers(self)

@@ -16,7 +16,6 @@ from tests.adapters.alist.doubles import TOKEN, FakeClock, Server, ok, refused, 
 from pagebind.adapters.alist import AlistSource, Limits, StaticToken
 from pagebind.adapters.alist.links import link, percent_twice, server_info
 from pagebind.adapters.alist.links import twice as escape_twice
-from pagebind.adapters.alist.redirects import RedirectPolicy
 from pagebind.errors import AuthRefused, PageCut, PageFailed, ServerUnreachable, SignRefused, SourceError
 from pagebind.ports.source import Download, ServerInfo
 
@@ -195,26 +194,6 @@ def test_so_is_one_to_a_host_that_cannot_be_looked_up(host: str) -> None:
         pytest.raises(PageFailed, match="redirects to what is not a URL"),
     ):
         next(iter(source.download(WANTED)))
-
-
-@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "::ffff:169.254.1.1"])
-def test_a_name_that_resolves_to_a_forbidden_address(address: str) -> None:
-    policy = RedirectPolicy(lambda _: ["192.0.2.1", address])
-    with pytest.raises(PageFailed, match=r"harmless\.example"):
-        policy.check("https://harmless.example/x", path="/a.jpg")
-
-
-def test_ordinary_and_private_addresses_are_allowed_and_resolved_once() -> None:
-    asked: list[str] = []
-
-    def resolver(host: str) -> list[str]:
-        asked.append(host)
-        return ["192.168.1.5"]
-
-    policy = RedirectPolicy(resolver)
-    policy.check("http://nas.example/x", path="/a.jpg")
-    policy.check("http://nas.example/y", path="/b.jpg")
-    assert asked == ["nas.example"]
 
 
 # --- signs --------------------------------------------------------------------------------------------------------

@@ -9,10 +9,10 @@ import msgspec
 
 from pagebind.adapters.alist import envelope
 from pagebind.adapters.alist.envelope import Answer, Endpoint, Envelope, Refusal, Remedy
-from pagebind.adapters.alist.http import NoAnswer, host_of
+from pagebind.adapters.alist.http import NoAnswer, Unusable, host_of
 from pagebind.adapters.alist.login import Credentials, Session, one_time_code
 from pagebind.adapters.alist.retries import retry_after, with_retries
-from pagebind.errors import AuthRefused, ServerUnreachable
+from pagebind.errors import AuthRefused, ListingFailed, PageFailed, ServerUnreachable, SourceError
 
 if TYPE_CHECKING:
     from pagebind.adapters.alist.http import Connections, Headers, Reply
@@ -47,6 +47,8 @@ STORAGES: Final = Call(
 LIST: Final = Call(Endpoint.LIST, "POST", "/api/fs/list", msgspec.json.Decoder(Envelope[envelope.ListData]))
 GET: Final = Call(Endpoint.GET, "POST", "/api/fs/get", msgspec.json.Decoder(Envelope[envelope.GetData]))
 
+_LARGEST_LOOSE: Final = 4 * 1024 * 1024
+"""Bytes; without types, JSON takes up to 25 times its length in memory."""
 _LIMITED: Final = frozenset({Endpoint.LIST, Endpoint.GET})
 
 
@@ -127,6 +129,8 @@ class Api:
                 return self._value(call, reply, body or {}, token)
             finally:
                 reply.close()
+        except Unusable as failure:
+            raise Refusal(_unusable(self._server, call.endpoint, (body or {}).get("path"), failure)) from None
         except NoAnswer as failure:
             raise Refusal(_unreachable(self._server, failure), Remedy.AGAIN) from None
 
@@ -134,8 +138,8 @@ class Api:
         content = reply.read()
         try:
             opened = call.decoder.decode(content)
-        except (msgspec.MsgspecError, UnicodeError):
-            loose = envelope.open_envelope(content)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            loose = envelope.open_envelope(content) if len(content) <= _LARGEST_LOOSE else None
             page = envelope.tolerant_listing(loose.data) if loose and call.endpoint is Endpoint.LIST else None
             if loose is None or (page is None and loose.code == envelope.OK):
                 raise self._refusal(call, reply, None, body, token) from None
@@ -173,3 +177,14 @@ def _unreachable(server: str, failure: NoAnswer) -> ServerUnreachable:
         f"{server} cannot be reached: {failure.reason}",
         fix="check [source] url, that the server runs, and the network between",
     )
+
+
+def _unusable(server: str, endpoint: Endpoint, path: str | None, failure: Unusable) -> SourceError:
+    """What came says nothing of the server as a whole where it is about one folder or file."""
+    reason = f"{server} gave no answer that can be read: {failure.reason}"
+    fix = "look at the server's own log, and at what stands between it and Pagebind"
+    kind = _ABOUT_ONE.get(endpoint, ServerUnreachable)
+    return kind(reason if path is None else f"{path}: {reason}", fix=fix, path=path)
+
+
+_ABOUT_ONE: Final[dict[Endpoint, type[SourceError]]] = {Endpoint.LIST: ListingFailed, Endpoint.GET: PageFailed}

@@ -13,7 +13,7 @@ from pagebind.adapters.alist.limits import Limits
 from pagebind.adapters.alist.listing import PER_PAGE, list_folder
 from pagebind.adapters.alist.login import Credentials, Guest
 from pagebind.adapters.alist.rates import Paces
-from pagebind.adapters.alist.redirects import RedirectPolicy, resolve
+from pagebind.adapters.alist.redirects import RedirectPolicy
 from pagebind.adapters.once import Once
 from pagebind.ports.source import Account, Download, Drive, ServerInfo
 
@@ -46,6 +46,7 @@ class AlistSource:
         client_id: str,
         limits: Limits | None = None,
         limits_below: Mapping[str, Limits] | None = None,
+        allow_private: bool = False,
         transport: BaseTransport | None = None,
     ) -> None:
         """Prepare a source.
@@ -57,13 +58,15 @@ class AlistSource:
             client_id: a name for this installation that never changes: newer Alists count devices by it.
             limits: rates and time-outs.
             limits_below: other rates for what lies in a folder, by its path as the account sees it.
-            transport: instead of real connections; its hosts are then not resolved.
+            allow_private: whether links may lead from a public server to a private network.
+            transport: instead of real connections; what it connects to is then not judged.
         """
         limits = limits or Limits()
         self._url = url.rstrip("/")
         paces = Paces(limits, limits_below or {}, clock)
         self._guest = isinstance(credentials, Guest)
-        self._connections = Connections(limits, transport)
+        policy = RedirectPolicy(allow_private=allow_private)
+        self._connections = Connections(limits, transport, policy=policy, monotonic=clock.monotonic)
         self._api = api.Api(
             self._url,
             credentials,
@@ -75,7 +78,7 @@ class AlistSource:
         )
         self._downloads = make_downloads(
             self._connections,
-            RedirectPolicy(resolve if transport is None else None),
+            policy,
             clock,
             paces,
             link=self._link,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 import re
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from pagebind.adapters.alist import envelope
 from pagebind.adapters.alist.api import USER_AGENT
 from pagebind.adapters.alist.envelope import Answer, Endpoint, Refusal, Remedy
-from pagebind.adapters.alist.http import NoAnswer, NotAUrl, host_of
+from pagebind.adapters.alist.http import NoAnswer, NotAUrl, TooSlow, host_of
+from pagebind.adapters.alist.meter import SLOWEST
+from pagebind.adapters.alist.redirects import AddressRefused, redirect_refused
 from pagebind.adapters.alist.retries import retry_after
 from pagebind.errors import PageCut, PageFailed, ServerUnreachable
 
@@ -31,9 +33,12 @@ _MOST_REDIRECTS: Final = 5
 _MOST_IDLE: Final = 3
 """Resumes in a row that brought nothing."""
 _MOST_RESUMES: Final = 16
+_MOST_WINDOWS: Final = 4
+"""Of patience, which all requests for one file share."""
 _LARGEST_ERROR: Final = 64 * 1024
 """Bytes; an error in disguise is smaller, a larger body is a file."""
-_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)", re.ASCII)
+_NUMBER: Final = re.compile(r"\d{1,19}", re.ASCII)
 _ONLY_HERE: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
 """Headers that no other host gets."""
 _OURS: Final = frozenset({"accept-encoding", "range", "if-range", "host", "connection", "content-length"})
@@ -97,29 +102,44 @@ class _Transfer:
         self._etag = ""
         self._resumes = 0
         self._idle = 0
+        self._waited = 0.0
+        """Seconds that servers let us wait, but for the bodies that are the file's."""
 
     def chunks(self) -> Iterator[bytes]:
-        limit = self._wanted.size + 1
         while True:
-            before = self._have
+            before, hopeless = self._have, False
             try:
                 reply = self._open()
                 if reply is None:
                     return
-                with closing(reply):
-                    for chunk in reply.chunks():
-                        part = chunk[: limit - self._have]
-                        self._have += len(part)
-                        self._pace.bytes.take(len(part))
-                        yield part
-                        if self._have >= limit:
-                            return
+                yield from self._body(reply)
                 if self._have >= self._wanted.size or self._length == 0:
                     return
                 reason = "the body ended early"
             except NoAnswer as failure:
-                reason = failure.reason
-            self._rest(reason, progress=self._have > before)
+                reason, hopeless = failure.reason, isinstance(failure, TooSlow)
+            self._rest(reason, progress=self._have > before, hopeless=hopeless)
+
+    def _body(self, reply: Reply) -> Iterator[bytes]:
+        """What the answer brings, up to one byte more than is wanted."""
+        limit = self._wanted.size + 1
+        with self._waiting_for(reply):
+            for chunk in reply.chunks():
+                part = chunk[: limit - self._have]
+                self._have += len(part)
+                self._pace.bytes.take(len(part))
+                yield part
+                if self._have >= limit:
+                    return
+
+    @contextmanager
+    def _waiting_for(self, reply: Reply) -> Iterator[None]:
+        """Close it at the end, and add up what its body let us wait."""
+        try:
+            with closing(reply):
+                yield
+        finally:
+            self._waited += reply.waited
 
     def first_hop(self) -> str | None:
         try:
@@ -130,14 +150,14 @@ class _Transfer:
         except NoAnswer as failure:
             raise self._unreachable(failure.reason) from None
 
-    def _rest(self, reason: str, *, progress: bool) -> None:
+    def _rest(self, reason: str, *, progress: bool, hopeless: bool) -> None:
         """Wait before a resume. Raises: PageCut, ServerUnreachable: it is no use."""
         self._resumes += 1
         self._idle = 0 if progress else self._idle + 1
-        if self._idle > _MOST_IDLE or self._resumes > _MOST_RESUMES:
+        if hopeless or self._idle > _MOST_IDLE or self._resumes > _MOST_RESUMES:
             if self._nothing_came and self._have:  # a PageCut would say that it cannot begin there
                 raise self._unreachable(reason)
-            raise self._cut(f"{reason}; asking for the rest did not help")
+            raise self._cut(reason if hopeless else f"{reason}; asking for the rest did not help")
         if not progress:
             self._shared.clock.wait(0.25 * 2**self._idle * random.uniform(0.5, 1.0))  # noqa: S311  # spreads load, keeps no secret
 
@@ -213,6 +233,11 @@ class _Transfer:
         raise refusal
 
     def _judged(self, reply: Reply, host: str | None) -> Refusal | None:
+        if reply.is_packed and reply.status in {envelope.OK, _PARTIAL}:
+            raise self._failed(
+                "the server packed the file (Content-Encoding), which it was asked not to",
+                fix="look at what stands between Pagebind and the drive: it must not compress files",
+            )
         good = {envelope.OK} if self._have == 0 else {envelope.OK, _PARTIAL, _NOT_IN_RANGE}
         if reply.status in good and not _is_error_in_disguise(reply):
             return None
@@ -221,7 +246,8 @@ class _Transfer:
     def _first_answer(self) -> Reply:
         self._pace.downloads.take()
         url = self._shared.link(self._wanted, self._sign)
-        reply = self._asked(url, [*self._headers(foreign=False), ("Range", "bytes=0-0")], redirected=False)
+        headers = [*self._headers(foreign=False), ("Range", "bytes=0-0")]
+        reply = self._asked(url, headers, redirected=False, foreign=False)
         if reply.status in _REDIRECTS:
             return reply
         if reply.status in {envelope.OK, _PARTIAL, _NOT_IN_RANGE} and not _is_error_in_disguise(reply):
@@ -236,22 +262,27 @@ class _Transfer:
         for redirects in range(_MOST_REDIRECTS + 1):
             foreign = _origin(here) != home
             try:
-                reply = self._asked(here, self._request_headers(foreign=foreign), redirected=bool(redirects))
+                headers = self._request_headers(foreign=foreign)
+                reply = self._asked(here, headers, redirected=bool(redirects), foreign=foreign)
             except NoAnswer as failure:
-                if not foreign:
+                if not foreign or isinstance(failure, TooSlow):
                     raise
                 raise NoAnswer(f"{host_of(here)}: {failure.reason}", connected=True) from None
             if reply.status not in _REDIRECTS:
                 return reply, host_of(here) if foreign else None
-            with closing(reply):
+            with self._waiting_for(reply):
                 reply.peek(_LARGEST_ERROR)
                 here = self._next_hop(here, reply.header("Location"))
         raise self._failed(f"more than {_MOST_REDIRECTS} redirects, the last one to {host_of(here)}")
 
-    def _asked(self, url: str, headers: Headers, *, redirected: bool) -> Reply:
+    def _asked(self, url: str, headers: Headers, *, redirected: bool, foreign: bool) -> Reply:
         """Raises: NoAnswer; PageFailed: what is no URL is the fault of this one file's names, or of its drive."""
+        self._check_waited()
+        begun = self._shared.clock.monotonic()
         try:
-            return self._shared.connections.exchange("GET", url, headers)
+            return self._shared.connections.exchange("GET", url, headers, away=foreign)
+        except AddressRefused as refused:
+            raise redirect_refused(refused.ground, url, path=self._wanted.path) from None
         except NotAUrl:
             if redirected:
                 raise self._failed("the server redirects to what is not a URL") from None
@@ -259,6 +290,14 @@ class _Transfer:
                 f"its link has {len(url)} characters and is not a URL",
                 fix="give the file, or the folders that it is in, shorter names",
             ) from None
+        finally:
+            self._waited += self._shared.clock.monotonic() - begun
+
+    def _check_waited(self) -> None:
+        """Raises: TooSlow: no redirect and no resume is worth more waiting."""
+        came = self._have - self._wanted.start
+        if self._waited > _MOST_WINDOWS * self._shared.connections.patience.window + came / SLOWEST:
+            raise TooSlow
 
     def _next_hop(self, here: str, location: str) -> str:
         try:
@@ -340,4 +379,4 @@ def _origin(url: str) -> tuple[str, str]:
 
 
 def _number(header: str) -> int | None:
-    return int(header) if header.isascii() and header.isdigit() else None
+    return int(header) if _NUMBER.fullmatch(header) else None

@@ -7,17 +7,25 @@ and it doubles the processor time that a page costs.
 from __future__ import annotations
 
 import logging
+import re
+import socket
+import time
+import zlib
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from pagebind.adapters.alist.meter import Meter
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from ssl import SSLContext
 
     from pagebind.adapters.alist.limits import Limits
+    from pagebind.adapters.alist.redirects import RedirectPolicy
 
 BaseTransport = httpx.BaseTransport
 Headers = list[tuple[str, str]]
@@ -27,6 +35,25 @@ for _chatty in ("httpx", "httpcore"):
     logging.getLogger(_chatty).setLevel(logging.WARNING)
 
 _IDLE_SECONDS: Final = 15.0
+LARGEST_ANSWER: Final = 16 * 1024 * 1024
+"""Bytes of an answer of the API, packed and unpacked; a page of 200 entries is some 100 kB."""
+_MOST_WINDOWS: Final = 4
+_PACKED: Final = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress"})
+_UNPACKED: Final = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+_GZIP_OR_ZLIB: Final = zlib.MAX_WBITS + 32
+_NOT_UNPACKED: Final = "its answer could not be unpacked"
+
+
+class Patience(NamedTuple):
+    """How long to wait.
+
+    Attributes:
+        window: seconds in each of which enough must come, see `Meter`.
+        monotonic: the clock.
+    """
+
+    window: float
+    monotonic: Callable[[], float]
 
 
 class NoAnswer(Exception):  # named after what happened
@@ -50,15 +77,37 @@ class NotAUrl(NoAnswer):
         super().__init__("the address is not a URL", connected=False)
 
 
+class TooSlow(NoAnswer):
+    """It comes, but so slowly that nobody should wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__("it sent less than 1 KiB a second", connected=True)
+
+
+class Unusable(NoAnswer):
+    """It came, and cannot be read: asking again would bring the same."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, connected=True)
+
+
 class Reply:
-    """An answer whose body is still to come. Close it."""
+    """An answer whose body is still to come. Close it.
 
-    __slots__ = ("_ahead", "_response", "_stream", "status")
+    Attributes:
+        status: of HTTP.
+        waited: seconds that the server let us wait for the body so far.
+    """
 
-    def __init__(self, response: httpx.Response) -> None:
+    __slots__ = ("_ahead", "_meter", "_patience", "_response", "_stream", "status", "waited")
+
+    def __init__(self, response: httpx.Response, patience: Patience) -> None:
         assert isinstance(response.stream, httpx.SyncByteStream)
         self.status = response.status_code
+        self.waited = 0.0
         self._response = response
+        self._patience = patience
+        self._meter = Meter(patience.window)
         self._stream: Iterator[bytes] = iter(response.stream)
         self._ahead: list[bytes] = []
 
@@ -72,18 +121,21 @@ class Reply:
         """Without parameters, in lower case."""
         return self.header("Content-Type").partition(";")[0].strip().lower()
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether the body is not the content itself."""
+        return self.header("Content-Encoding").strip().lower() in _PACKED
+
     def chunks(self) -> Iterator[bytes]:
         """The body as it comes, encoded as it was sent, from its beginning even after a `peek`.
 
         Raises:
-            NoAnswer: it broke off.
+            NoAnswer: it broke off; `TooSlow` where that is why.
         """
         while self._ahead:
             yield self._ahead.pop(0)
-        try:
-            yield from self._stream
-        except httpx.HTTPError as error:
-            raise _no_answer(error) from None
+        while (chunk := self._next()) is not None:
+            yield chunk
 
     def peek(self, at_most: int) -> bytes:
         """The beginning of the body: all of it, or more than ``at_most`` bytes. Raises: NoAnswer."""
@@ -98,22 +150,91 @@ class Reply:
         return b"".join(got)
 
     def read(self) -> bytes:
-        """The whole body, decoded. Raises: NoAnswer."""
-        try:
-            return self._response.read()
-        except httpx.HTTPError as error:
-            raise _no_answer(error) from None
+        """The whole body, unpacked; it may take four windows of patience and be 16 MiB large.
+
+        Raises:
+            NoAnswer: it broke off; `Unusable` where it is too large, or packed as nobody can tell.
+        """
+        content = Unpacked(self.header("Content-Encoding"), LARGEST_ANSWER)
+        for chunk in self.chunks():
+            content.add(chunk)
+            if self.waited > _MOST_WINDOWS * self._patience.window:
+                raise TooSlow
+        return content.whole()
 
     def close(self) -> None:
         """Give the connection back, or drop it if the body was not read to its end."""
         self._response.close()
 
+    def _next(self) -> bytes | None:
+        begun = self._patience.monotonic()
+        try:
+            chunk = next(self._stream, None)
+        except httpx.HTTPError as error:
+            raise _no_answer(error) from None
+        waited = self._patience.monotonic() - begun
+        self.waited += waited
+        if chunk is not None and not self._meter.is_enough(waited, len(chunk)):
+            raise TooSlow
+        return chunk
+
+
+class Unpacked:
+    """A body that is unpacked as it comes, and never to more than is allowed."""
+
+    def __init__(self, encoding: str, largest: int) -> None:
+        """Prepare for a body of this `Content-Encoding`. Raises: Unusable: it is none that we asked for."""
+        encoding = encoding.strip().lower()
+        if encoding not in _UNPACKED:
+            raise Unusable("its answer is packed in a way that nobody asked for")
+        self._unpacker = zlib.decompressobj(_GZIP_OR_ZLIB) if encoding in _PACKED else None
+        self._largest = largest
+        self._wire = 0
+        self._content = bytearray()
+
+    def add(self, chunk: bytes) -> None:
+        """The next bytes, as sent. Raises: Unusable."""
+        self._wire += len(chunk)
+        if self._unpacker is not None:
+            try:
+                chunk = self._unpacker.decompress(chunk, self._largest + 1 - len(self._content))
+            except zlib.error:
+                raise Unusable(_NOT_UNPACKED) from None
+        self._content += chunk
+        if max(self._wire, len(self._content)) > self._largest:
+            raise Unusable(f"its answer is larger than {self._largest >> 20} MiB")
+
+    def whole(self) -> bytes:
+        """What the body is. Raises: Unusable: its end is missing."""
+        if self._unpacker is not None and self._wire and not self._unpacker.eof:
+            raise Unusable(_NOT_UNPACKED)
+        return bytes(self._content)
+
 
 class Connections:
-    """Pools of connections, made when first needed: a plain http server costs no loading of certificates."""
+    """Pools of connections, made when first needed: a plain http server costs no loading of certificates.
 
-    def __init__(self, limits: Limits, transport: BaseTransport | None) -> None:
+    Those to the source itself and those to where it redirects are kept apart, since only the latter are judged.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        transport: BaseTransport | None,
+        *,
+        policy: RedirectPolicy | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare pools.
+
+        Args:
+            limits: time-outs, and how many connections to keep.
+            transport: instead of real connections; then no address is judged.
+            policy: judges whom to connect to; None: nobody asks ``away``.
+            monotonic: the clock by which a slow server is told.
+        """
         self._given = transport
+        self._policy = policy
         self._pool = httpx.Limits(
             max_connections=None, max_keepalive_connections=limits.concurrency, keepalive_expiry=_IDLE_SECONDS
         )
@@ -125,25 +246,37 @@ class Connections:
                 "pool": None,
             }
         }
-        self._transports: dict[tuple[str, str | None], BaseTransport] = {}
-        self._chosen: dict[tuple[str, str], BaseTransport] = {}
+        self.patience = Patience(limits.read_timeout, monotonic)
+        self._transports: dict[tuple[str, str | None, bool], BaseTransport] = {}
+        self._chosen: dict[tuple[str, str, bool], BaseTransport] = {}
+        self._tls: SSLContext | None = None
         self._lock = Lock()
         self._closed = False
 
-    def exchange(self, method: str, url: str, headers: Headers, body: bytes | None = None) -> Reply:
+    def exchange(
+        self, method: str, url: str, headers: Headers, body: bytes | None = None, *, away: bool = False
+    ) -> Reply:
         """Ask once, following nothing.
+
+        Args:
+            method: of HTTP.
+            url: whom and what to ask.
+            headers: all that are sent, but for ``Host``.
+            body: sent with it.
+            away: it is not the source that is asked, but somebody whom it names.
 
         Raises:
             NoAnswer: no answer came; a `NotAUrl` where that is the URL's fault.
+            AddressRefused: only ``away``.
         """
         try:
             address = httpx.URL(url)
-            transport = self._transport(address.scheme, address.host)
+            transport = self._transport(address.scheme, address.host, away=away)
         except (httpx.InvalidURL, UnicodeError):
             raise NotAUrl from None
         request = httpx.Request(method, address, headers=headers, content=body, extensions=self._extensions)
         try:
-            return Reply(transport.handle_request(request))
+            return Reply(transport.handle_request(request), self.patience)
         except UnicodeError:  # a host whose name no name server can be asked for
             raise NotAUrl from None
         except httpx.HTTPError as error:
@@ -159,27 +292,49 @@ class Connections:
             self._transports.clear()
             self._chosen.clear()
 
-    def _transport(self, scheme: str, host: str) -> BaseTransport:
+    def _transport(self, scheme: str, host: str, *, away: bool) -> BaseTransport:
         if self._given is not None:
             return self._given
-        known = self._chosen.get((scheme, host))
+        known = self._chosen.get((scheme, host, away))
         if known is not None:
             return known
+        proxy = _proxy_for(scheme, host)
+        if proxy is not None and self._policy is not None:
+            for found in _resolved(host):  # the proxy connects, and nobody here sees to what
+                (self._policy.admit if away else self._policy.home)(found)
         with self._lock:
             if self._closed:  # a thread that nobody waited for must not open new ones, which nobody would close
                 raise NoAnswer("the connections are closed", connected=False)
-            proxy = _proxy_for(scheme, host)
-            if (scheme, proxy) not in self._transports:
-                self._transports[scheme, proxy] = self._connect(scheme, proxy)
-            return self._chosen.setdefault((scheme, host), self._transports[scheme, proxy])
+            if (scheme, proxy, away) not in self._transports:
+                self._transports[scheme, proxy, away] = self._connect(scheme, proxy, away=away)
+            return self._chosen.setdefault((scheme, host, away), self._transports[scheme, proxy, away])
 
-    def _connect(self, scheme: str, proxy: str | None) -> BaseTransport:
+    def _connect(self, scheme: str, proxy: str | None, *, away: bool) -> BaseTransport:
+        from pagebind.adapters.alist.wire import Peers, open_wire
+
+        if scheme == "https" and self._tls is None:
+            self._tls = httpx.create_ssl_context()
+        peers = None
+        if self._policy is not None:
+            peers = Peers(self._policy.admit, _ignore) if away else Peers(_ignore, self._policy.home)
         try:
-            return httpx.HTTPTransport(verify=scheme == "https" or proxy is not None, limits=self._pool, proxy=proxy)
-        except (ImportError, ValueError):
+            return open_wire(self._pool, proxy, self._tls, peers, self.patience)
+        except (RuntimeError, ValueError):
             raise NoAnswer(
                 "the proxy that the environment names is of a kind that is not supported", connected=False
             ) from None
+
+
+def _ignore(_address: str) -> None:
+    """Everybody is welcome."""
+
+
+def _resolved(host: str) -> set[str]:
+    """The host's addresses; none where it cannot be resolved here, as behind some proxies."""
+    try:
+        return {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        return set()
 
 
 def host_of(url: str) -> str:
@@ -203,6 +358,8 @@ def _no_answer(error: httpx.HTTPError) -> NoAnswer:
     if isinstance(error, httpx.ConnectError):
         # Its text is the operating system's or OpenSSL's, about a host, never about a path.
         return NoAnswer(_first_line(str(error)) or "no connection", connected=connected)
+    if isinstance(error, httpx.RemoteProtocolError) and not re.search("disconnected|closed", str(error)):
+        return NoAnswer("what it sent is not HTTP", connected=connected)
     return NoAnswer(
         next((words for kind, words in _REASONS if isinstance(error, kind)), "no answer"), connected=connected
     )
@@ -217,6 +374,5 @@ _REASONS: Final[Iterable[tuple[type[Exception], str]]] = (
     (httpx.TimeoutException, "it sent nothing for the time allowed"),
     (httpx.ProxyError, "the proxy refused"),
     (httpx.UnsupportedProtocol, "the address is neither http nor https"),
-    (httpx.DecodingError, "the answer could not be unpacked"),
     (httpx.TransportError, "the connection broke off"),
 )

@@ -3,65 +3,138 @@
 from __future__ import annotations
 
 import ipaddress
-import socket
-from typing import TYPE_CHECKING, Final
+from enum import Enum, auto
+from typing import Final
 from urllib.parse import urlsplit
 
 from pagebind.adapters.alist.http import host_of
 from pagebind.errors import PageFailed
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
 _METADATA_NAMES: Final = frozenset(
     {"metadata.google.internal", "metadata", "instance-data", "instance-data.ec2.internal"}
 )
 _METADATA_ADDRESSES: Final = frozenset(
-    ipaddress.ip_address(address) for address in ("fd00:ec2::254", "100.100.100.200", "192.0.0.192")
+    # AWS by IPv6, Alibaba, Oracle, Azure; those of all others are link-local.
+    map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"))
+)
+_THIS_NETWORK: Final = ipaddress.IPv4Network("0.0.0.0/8")  # of which Linux takes some for itself
+_IPV4_IN_THE_LAST_BITS: Final = (
+    ipaddress.IPv6Network("64:ff9b::/96"),  # RFC 6052
+    ipaddress.IPv6Network("64:ff9b:1::/48"),  # RFC 8215; where the IPv4 address stands there is up to the network
 )
 
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-def resolve(host: str) -> set[str]:
-    """The host's addresses; none where it cannot be resolved: then no connection can be made either."""
-    try:
-        return {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except (OSError, UnicodeError):
-        return set()
+
+class Ground(Enum):
+    """What kind of network an address belongs to."""
+
+    NEVER = auto()
+    """Link-local, where clouds tell machines their secrets, or nobody's."""
+    PRIVATE = auto()
+    """This machine, or the network that it is in."""
+    PUBLIC = auto()
+
+
+class AddressRefused(Exception):  # not yet an error: whoever asked knows for which file
+    """No connection is made there."""
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__(ground.name)
+        self.ground = ground
+
+
+class RedirectRefused(PageFailed):
+    """The link leads where nobody follows; waiting does not help."""
+
+    retryable = False
 
 
 class RedirectPolicy:
-    """Allows http and https, but neither link-local addresses nor those where a cloud tells machines their secrets."""
+    """Allows public hosts by http and https, and private ones to a server that is private itself.
 
-    def __init__(self, resolver: Callable[[str], Iterable[str]] | None = resolve) -> None:
-        """Without a resolver only addresses that stand in the link themselves are judged."""
-        self._resolver = resolver
-        self._allowed: set[str] = set()
+    What the user calls the source is always asked. Everything else is judged by the address that is connected to: a
+    name may mean another one a moment later.
+    """
+
+    def __init__(self, *, allow_private: bool) -> None:
+        """``allow_private``: from a public server too."""
+        self._private_too = allow_private
+        self._at_home = False
+
+    def home(self, address: str) -> None:
+        """The source was connected to at this address."""
+        self._at_home = ground_of(address) is Ground.PRIVATE
+
+    def admit(self, address: str) -> None:
+        """Raises: AddressRefused: nothing but the source itself may be connected to there, as far as is known now."""
+        if (ground := self._refused(address)) is not None:
+            raise AddressRefused(ground)
 
     def check(self, url: str, *, path: str) -> None:
-        """Raises: PageFailed, naming the host alone."""
+        """Judge a link by what stands in it. Raises: RedirectRefused, naming the host alone."""
         try:
             parts = urlsplit(url)
             host = (parts.hostname or "").rstrip(".")
         except ValueError:
             raise PageFailed(f"{path}: the server redirects to what is not a URL", path=path) from None
         if parts.scheme not in {"http", "https"} or not host:
-            raise PageFailed(f"{path}: the server redirects to something that is neither http nor https", path=path)
-        if host in self._allowed:
-            return
-        if host in _METADATA_NAMES or any(map(_forbidden, (host, *(self._resolver(host) if self._resolver else ())))):
-            raise PageFailed(
-                f"{path}: the server redirects to {host_of(url)}, a link-local or metadata address",
-                fix="look at the drive behind this path: its links must lead to a public or local host",
+            raise RedirectRefused(
+                f"{path}: the server redirects to something that is neither http nor https",
+                fix=_LOOK_AT_THE_DRIVE,
                 path=path,
             )
-        self._allowed.add(host)
+        if host in _METADATA_NAMES:
+            raise redirect_refused(Ground.NEVER, url, path=path)
+        if _address(host) is not None and (ground := self._refused(host)) is not None:
+            raise redirect_refused(ground, url, path=path)
+
+    def _refused(self, address: str) -> Ground | None:
+        ground = ground_of(address)
+        private_is_fine = self._private_too or self._at_home
+        return ground if ground is Ground.NEVER or (ground is Ground.PRIVATE and not private_is_fine) else None
 
 
-def _forbidden(address: str) -> bool:
+_LOOK_AT_THE_DRIVE: Final = "look at the drive behind this path: its links must lead to a public or local host"
+
+
+def redirect_refused(ground: Ground, url: str, *, path: str) -> RedirectRefused:
+    """The error that says so, naming the host of ``url`` alone."""
+    if ground is Ground.PRIVATE:
+        return RedirectRefused(
+            f"{path}: the server redirects to {host_of(url)}, which is in a private network as the server is not",
+            fix="set [source] allow_private = true if you trust the server with the network that Pagebind runs in",
+            path=path,
+        )
+    return RedirectRefused(
+        f"{path}: the server redirects to {host_of(url)}, a link-local or metadata address",
+        fix=_LOOK_AT_THE_DRIVE,
+        path=path,
+    )
+
+
+def ground_of(address: str) -> Ground:
+    """What kind of network an address is of; of one that is none: never."""
+    ip = _address(address)
+    if ip is None or ip in _METADATA_ADDRESSES:
+        return Ground.NEVER
+    if ip.is_loopback:
+        return Ground.PRIVATE
+    if ip.is_link_local or ip.is_unspecified or ip.is_multicast or ip.is_reserved or ip in _THIS_NETWORK:
+        return Ground.NEVER
+    if not ip.is_global or (isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local):
+        return Ground.PRIVATE
+    return Ground.PUBLIC
+
+
+def _address(text: str) -> _Address | None:
+    """The address; where it stands for one of IPv4, that one."""
     try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
+        ip = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
-    return ip.is_link_local or ip in _METADATA_ADDRESSES
+        return None
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    if any(ip in network for network in _IPV4_IN_THE_LAST_BITS):
+        return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+    return ip.ipv4_mapped or ip.sixtofour or ip
