@@ -115,4 +115,4 @@ def _costs(side: int | str, found: list[Child]) -> Iterator[Result]:
         " ms",
         f"of user and system, start and end included; median of {_ROUNDS} {statistics.median(used):.1f} ms",
     )
-    yield Result(f"{about}, {ABOUT}: peak memory", statistics.median(peaks), memory, " MiB", f"median of {_ROUNDS}")
+    yield Result(f"{about}, {ABOUT}: peak memory", statistics.median(peaks), _PEAK_MIB, " MiB", f"median of {_ROUNDS}")
