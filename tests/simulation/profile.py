@@ -1,0 +1,100 @@
+"""What kind of world a seed makes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tests.simulation.drive import CACHE, Trouble
+from tests.simulation.memory_store import Kind
+from tests.simulation.queues import Punctuality
+from tests.simulation.wire import Weather
+
+if TYPE_CHECKING:
+    import random
+
+_KINDS = (Kind(), Kind(sums=True), Kind(by_content=True))
+_HOUR = 3600.0
+
+
+class Profile(NamedTuple):
+    """All that is drawn before anything happens.
+
+    Attributes:
+        durable: the queue is a durable one; else it is each process's own.
+        kind: of the stores.
+        volumes: how many pages each has at first.
+        settle, interval: seconds, of the settings.
+        rate: pages a second that are expected.
+        hashes: the drive lists them.
+        may_refresh: the account may ask for fresh listings.
+        comicinfo: the books have one.
+        polls: so many, until all goes well.
+        two_polls: chance that one begins beside another.
+        weather, trouble, punctuality: how bad it gets. The trouble begins at times and ends again.
+        changes, decisions, meddling: so often does the drive change, the operator decide, and somebody who knows
+            nothing of Pagebind put something into the library.
+        leap: chance that weeks pass in the middle.
+    """
+
+    durable: bool
+    kind: Kind
+    volumes: tuple[int, ...]
+    settle: float
+    interval: float
+    rate: float
+    hashes: bool
+    may_refresh: bool
+    comicinfo: bool
+    polls: int
+    two_polls: float
+    weather: Weather
+    trouble: Trouble
+    punctuality: Punctuality
+    changes: int
+    decisions: int
+    meddling: int
+    leap: float
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a listing must stand."""
+        return self.settle + (0.0 if self.may_refresh or not self.settle else CACHE)
+
+    @property
+    def horizon(self) -> float:
+        """Seconds until nothing goes wrong any more."""
+        return self.polls * self.interval
+
+
+def draw(dice: random.Random) -> Profile:
+    """A world at random."""
+    chance = dice.random
+    settle = dice.choice((0.0, 60.0, 600.0))
+    interval = dice.choice((300.0, 900.0))
+    volumes = tuple(dice.randrange(1, 4) for _ in range(dice.choice((1, 1, 2, 3))))
+    return Profile(
+        durable=chance() < 0.6,
+        kind=dice.choice(_KINDS),
+        volumes=volumes,
+        settle=settle,
+        interval=interval,
+        rate=16.0 if chance() < 0.7 else 3.0 / (2.0 * interval),
+        hashes=chance() < 0.5,
+        may_refresh=chance() < 0.8,
+        comicinfo=chance() < 0.3,
+        polls=dice.randrange(2, 9),
+        two_polls=dice.choice((0.0, 0.3, 0.7)),
+        weather=Weather(
+            death=dice.choice((0.0, 0.003, 0.01, 0.03)),
+            refusal=dice.choice((0.0, 0.0, 0.01)),
+            lost=dice.choice((0.0, 0.01, 0.02)),
+            stall=dice.choice((0.0, 0.02, 0.05)),
+            longest=dice.choice((60.0, 600.0, 2.0 * _HOUR)),
+        ),
+        trouble=Trouble(*(dice.choice((0.0, 0.0, worst)) for worst in (0.3, 0.3, 0.3, 0.6))),
+        punctuality=Punctuality(dice.choice((0.0, 0.2)), dice.choice((0.0, 0.1, 0.5))),
+        changes=dice.randrange(7),
+        decisions=dice.choice((0, 0, 2, 4)),
+        meddling=dice.choice((0, 0, 0, 1, 2)),
+        leap=dice.choice((0.0, 0.0, 0.5)),
+    )

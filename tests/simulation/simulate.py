@@ -1,0 +1,68 @@
+"""From a seed to what came of it."""
+
+from __future__ import annotations
+
+import logging
+import random
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+from unittest.mock import patch
+
+from tests.simulation.green import threads
+from tests.simulation.profile import draw
+from tests.simulation.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.simulation.profile import Profile
+    from tests.simulation.rules import Broken
+    from tests.simulation.schedule import Line
+
+
+class Outcome(NamedTuple):
+    """What came of a seed: the rule that was broken, or None; and all that happened."""
+
+    seed: int
+    profile: Profile
+    broken: Broken | None
+    trace: list[Line]
+    books: int
+    tasks: int
+
+
+def simulate(seed: int) -> Outcome:
+    """Let the world of a seed live, and see."""
+    dice = random.Random(seed)
+    profile = draw(dice)
+    world = World(dice, profile)
+    with _determined(world, dice), threads(world.schedule):
+        try:
+            world.live()
+        finally:
+            world.schedule.end()
+    rules = world.rules
+    return Outcome(seed, profile, rules.broken, world.schedule.trace, rules.books, rules.tasks)
+
+
+@contextmanager
+def _determined(world: World, dice: random.Random) -> Iterator[None]:
+    """Nothing is left to chance but what the seed decides; and nobody logs."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with (
+            patch("uuid.uuid4", lambda: uuid.UUID(int=dice.getrandbits(128))),
+            patch("pagebind.adapters.dispatch.local.random", dice),
+        ):
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+def told(outcome: Outcome) -> Iterator[str]:
+    """The trace in words, a line each."""
+    begin = outcome.trace[0].when if outcome.trace else 0.0
+    for when, who, what in outcome.trace:
+        yield f"{when - begin:12.2f} s  {who:12}  {what}"

@@ -1,0 +1,335 @@
+"""One world: the use cases as the functions and the command drive them, over stores, queues and a drive in memory."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, cast
+
+from tests.simulation.drive import Library, SourceOnTheWire, Trouble
+from tests.simulation.memory_store import MemoryStore
+from tests.simulation.queues import CloudQueue, DispatchOnTheWire, Punctuality, Request
+from tests.simulation.rules import Book, Rules
+from tests.simulation.schedule import Process, Schedule
+from tests.simulation.wire import ClockOfTheSchedule, StoreOnTheWire, Weather, Wire
+
+from pagebind.adapters.dispatch.local import LocalDispatch
+from pagebind.app.decide import Decide
+from pagebind.app.result import run_document
+from pagebind.config.settings import BindSettings, PollSettings, QueueSettings, Settings, SourceSettings, StoreSettings
+from pagebind.core import keys
+from pagebind.core.planner import Policy
+from pagebind.core.watch import Watch
+from pagebind.errors import PagebindError
+from pagebind.local import Runner, RunRequest
+from pagebind.serverless import fetch, finalize, poll
+from pagebind.serverless.instance import Kept
+from pagebind.wiring import Configuration, Parts
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from tests.simulation.profile import Profile
+
+    from pagebind.adapters.dispatch.local import HandleFetch, HandleFinalize
+    from pagebind.ports.dispatch import FetchTask
+
+    from pagebind.serverless.instance import Instance
+
+ROOT = "/c"
+SERIES = f"{ROOT}/S"
+_START = 1_800_000_000.0
+_TEMPLATE = "{series}/{volume}.cbz"
+_GIVE_UP_EPOCHS, _GIVE_UP_AFTER = 2, 7200.0
+_WEEKS = 40 * 86400.0
+_CONFIGURATION = Configuration("", "the simulation")
+_STRANGER = "Others/made by somebody else.cbz"
+"""Stands in the library from the start: an empty one that held books would be taken for a disk that is not mounted."""
+
+
+class OneProcess:
+    """Stands in for `pagebind.serverless.instance.Instance`: parts that nobody else has."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+
+    def for_poll(self) -> Kept:
+        return self._kept
+
+    def for_task(self, config: str) -> Kept:
+        del config
+        return self._kept
+
+
+class World:
+    """Everything that a seed decides about, and what came of it.
+
+    Attributes:
+        rules: watch all of it.
+        told: what the newest poll said of each volume, by id; its error under an empty id.
+    """
+
+    def __init__(self, dice: random.Random, profile: Profile) -> None:
+        self.dice = dice
+        self.profile = profile
+        self.schedule = Schedule(dice, _START)
+        self.wire = Wire(self.schedule)
+        self.drive = Library(self.schedule, ROOT, hashes=profile.hashes, may_refresh=profile.may_refresh)
+        now = lambda: self.schedule.now  # noqa: E731  a clock
+        self.work = MemoryStore(profile.kind, now=now)
+        self.library = MemoryStore(profile.kind, work=self.work, now=now)
+        self.queue = CloudQueue(self.schedule, self._call, self._taken)
+        self.policy = Policy(
+            settle=profile.settle,
+            give_up_epochs=_GIVE_UP_EPOCHS,
+            give_up_after=_GIVE_UP_AFTER,
+            rate=profile.rate,
+            durable=profile.durable,
+        )
+        self.told: dict[str, dict[str, Any]] = {}
+        self.rules = Rules(self.schedule, self.drive, self.work, self.library, self.policy)
+        self._running: Process | None = None
+        self._numbers = 0
+        self._asked = 0
+        self._former: dict[str, list[dict[str, Any]]] = {}
+        self.library.put(_STRANGER, b"a book")
+        for number, pages in enumerate(profile.volumes, 1):
+            folder = {f"{page:03}.png": self.drive.another(f"{page:03}.png") for page in range(1, pages + 1)}
+            self.drive.folders[f"{SERIES}/{number}"] = folder
+
+    # -- processes
+
+    def _parts(self) -> Parts:
+        profile = self.profile
+        settings = Settings(
+            SourceSettings("http://localhost", None, None, None, None, 0, 0, 0, 2, {}, 1, 1),
+            StoreSettings("file:///w", "file:///l"),
+            PollSettings(profile.interval, 480.0, 0),
+            QueueSettings("q" if profile.durable else None, None, None, None, None, 4),
+            BindSettings(profile.settle, _GIVE_UP_EPOCHS, _GIVE_UP_AFTER, keep_pages=False),
+            (),
+        )
+        hash_check = "strict" if profile.hashes else "warn"
+        return Parts(
+            settings,
+            SourceOnTheWire(self.wire, self.drive),
+            StoreOnTheWire(self.wire, self.work, "work"),
+            StoreOnTheWire(self.wire, self.library, "library"),
+            ClockOfTheSchedule(self.schedule),
+            (Watch(ROOT, _TEMPLATE, hash_check=hash_check, comicinfo=profile.comicinfo),),
+            self.policy,
+            cast("Any", _Silent()),
+            cast("Any", None),
+        )
+
+    def _instance(self) -> Instance:
+        kept = Kept(_CONFIGURATION, self._parts(), DispatchOnTheWire(self.wire, self.queue))
+        return cast("Instance", OneProcess(kept))
+
+    def _call(self, kind: str, request: Request) -> int:
+        """What a function answers to the queue."""
+        function = fetch if kind == "fetch" else finalize
+        answer = function.answer(cast("Any", request), self._instance())
+        self.schedule.tell(f"answers {int(answer.status)}: {answer.document.get('outcome')}")
+        return int(answer.status)
+
+    def _taken(self, task: Any) -> None:
+        self.rules.task_was_queued(task)
+
+    def poll(self) -> None:
+        """Begin a poll, or, where the queue is a process's own, a run, unless one is at work."""
+        if self.profile.durable:
+            self.schedule.begin("poll", self._poll)
+        elif self._running is None or self._running.dead or self._running.ended is not None:
+            self._running = self.schedule.begin("run", self._run)
+
+    def _poll(self) -> None:
+        answer = poll.answer(cast("Any", Request(b"")), self._instance())
+        self._note(answer.document)
+
+    def _run(self) -> None:
+        result = Runner(_counted(self._parts(), self._taken), nullcontext).run(RunRequest())
+        self._note(run_document(result))
+
+    def _note(self, document: dict[str, Any]) -> None:
+        """What a poll has found."""
+        lists = ("bound", "up_to_date", "waiting", "held")
+        self.told = {one["volume"]: one for name in lists for one in document[name]}
+        self.schedule.tell("; ".join(f"{t['path']}: {t['state']}" for t in self.told.values()) or "saw nothing")
+        failed = document["problems"] and not self.told
+        if failed:
+            self.told = {"": document["problems"][0]}
+        else:
+            self.rules.poll_ended_well(self.schedule.strand.process)
+
+    def decide(self) -> None:
+        """Let an operator decide something about some volume."""
+        path = self.dice.choice(sorted(self.drive.folders) or [SERIES])
+        kind = self.dice.choice(("retry", "without_missing", "accept_shrink", "replace", "forget", "delete"))
+        self.schedule.begin("operator", lambda: self._decide(path, kind))
+
+    def _decide(self, path: str, kind: str) -> None:
+        parts = self._parts()
+        decide = Decide(parts.work, parts.library, parts.policy, parts.clock)
+        volume, watch = keys.volume_id(path), parts.watches[0]
+        acts: dict[str, Callable[[], object]] = {
+            "retry": lambda: decide.retry(volume),
+            "without_missing": lambda: decide.without_missing(volume),
+            "accept_shrink": lambda: decide.accept_shrink(volume, watch),
+            "replace": lambda: decide.replace(volume),
+            "forget": lambda: decide.forget(volume, delete_book=False),
+            "delete": lambda: decide.forget(volume, delete_book=True),
+        }
+        try:
+            acts[kind]()
+        except PagebindError as error:
+            self.schedule.tell(f"{kind} {path}: {error.message}")
+        else:
+            self.schedule.tell(f"has decided: {kind} {path}")
+
+    # -- what happens to it
+
+    def live(self) -> None:
+        """Let it all happen, then all go well, and hold it against the rules."""
+        profile, schedule, dice = self.profile, self.schedule, self.dice
+        self.wire.weather = profile.weather
+        self.queue.punctuality = profile.punctuality
+        for number in range(profile.polls):
+            when = _START + (number + 0.3 * dice.random()) * profile.interval
+            schedule.at(when, self.poll)
+            if dice.random() < profile.two_polls:
+                schedule.at(when + dice.random() * 3.0, self.poll)
+        for often, act in (
+            (profile.changes, self.change),
+            (profile.decisions, self.decide),
+            (profile.meddling, self.meddle),
+        ):
+            for _ in range(often):
+                schedule.at(_START + dice.random() * profile.horizon, act)
+        self._plan_trouble()
+        if dice.random() < profile.leap:
+            schedule.at(_START + dice.random() * profile.horizon, lambda: self._leap(dice.random() * _WEEKS))
+        schedule.at(_START + profile.horizon, self.calm)
+        schedule.run()
+        if not schedule.over:
+            self._quiet()
+
+    def _plan_trouble(self) -> None:
+        dice, horizon = self.dice, self.profile.horizon
+        for _ in range(dice.randrange(3)):
+            begin = _START + dice.random() * horizon
+            self.schedule.at(begin, lambda: self._trouble(self.profile.trouble))
+            self.schedule.at(begin + dice.random() * horizon / 3, lambda: self._trouble(Trouble()))
+
+    def _trouble(self, trouble: Trouble) -> None:
+        self.schedule.tell(f"the drive: {trouble}")
+        self.drive.trouble = trouble
+
+    def _leap(self, seconds: float) -> None:
+        self.schedule.now += seconds
+        self.schedule.tell(f"{seconds / 86400:.1f} days pass")
+
+    def calm(self) -> None:
+        """From now on nothing goes wrong, and the drive stays as it is."""
+        self.schedule.tell("from now on nothing goes wrong")
+        self.wire.weather, self.drive.trouble, self.queue.punctuality = Weather(), Trouble(), Punctuality()
+
+    def _quiet(self) -> None:
+        """Give everything its time; then three further polls have to do."""
+        schedule = self.schedule
+        self.calm()
+        for _ in range(self.rules.polls_before_the_last()):
+            schedule.now = max(schedule.now, self.rules.next_due()) + 1.0
+            self.poll()
+            schedule.run()
+        schedule.now = max(schedule.now + self.profile.patience, self.rules.next_due()) + 1.0
+        for _ in range(3):
+            schedule.now += max(self.profile.interval, self.profile.patience) + 60.0
+            self.poll()
+            schedule.run()
+            if schedule.over:
+                return
+        self.rules.all_came_to_an_end(self.told)
+
+    def change(self) -> None:
+        """Something happens to a folder of the drive."""
+        drive, dice = self.drive, self.dice
+        path = f"{SERIES}/{dice.randrange(1, len(self.profile.volumes) + 1)}"
+        before = dict(drive.folders.get(path, {}))
+        former = cast("list[Any]", self._former.setdefault(path, []))
+        after: dict[str, Any] = dict(before)
+        name = dice.choice(sorted(before) or ["001.png"])
+        what = dice.choice(("add", "add", "replace", "replace", "remove", "revert", "revert", "touch", "break", "gone"))
+        match what:
+            case "add":
+                name = f"{len(before) + 1:03}.png"
+                after[name] = drive.another(name)
+            case "replace" | "break":
+                after[name] = drive.another(name, broken=what == "break")
+            case "remove":
+                after.pop(name, None)
+            case "revert" if former:
+                after = dice.choice(former)
+            case "touch":
+                after = {n: file._replace(modified=self.schedule.now) for n, file in before.items()}
+            case "gone":
+                after = {}
+            case _:
+                return
+        former.append(before)
+        self._put(path, after, what)
+        if dice.random() < 0.5:  # and back again: A, B, A
+            later = self.schedule.now + dice.random() * 3.0 * self.profile.interval
+            if later < _START + self.profile.horizon:
+                self.schedule.at(later, lambda: self._put(path, before, "back"))
+
+    def _put(self, path: str, folder: dict[str, Any], what: str) -> None:
+        self.schedule.tell(f"the drive: {what} in {path}: {', '.join(sorted(folder)) or 'nothing'}")
+        if folder:
+            self.drive.folders[path] = folder
+        else:
+            self.drive.folders.pop(path, None)
+
+    def meddle(self) -> None:
+        """Somebody who knows nothing of Pagebind works in the library."""
+        path = f"{SERIES}/{self.dice.randrange(1, len(self.profile.volumes) + 1)}"
+        key = f"S/{path.rpartition('/')[2]}.cbz"
+        standing = self.library.head(key)
+        if standing is not None and self.dice.random() < 0.4:
+            self.schedule.tell(f"somebody removes {key}")
+            self.library.delete(key)
+        else:
+            self.schedule.tell(f"somebody puts something else under {key}")
+            self._numbers += 1
+            self.library.put(key, b"somebody's book %d" % self._numbers)
+        self.rules.somebody_meddled(key)
+
+
+class _Silent:
+    """Nobody watches the progress."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: None
+
+
+class _Counted(LocalDispatch):
+    """A process's own queue, whose tasks are counted."""
+
+    taken: Callable[[FetchTask], None]
+
+    def fetch(self, task: FetchTask) -> None:
+        self.taken(task)
+        super().fetch(task)
+
+
+def _counted(parts: Parts, taken: Callable[[FetchTask], None]) -> Parts:
+    """Parts of a run whose tasks are counted."""
+
+    class Counting(Parts):
+        def local_dispatch(self, fetch: HandleFetch, finalize: HandleFinalize) -> LocalDispatch:
+            made = _Counted(fetch, finalize, self.clock, workers=3)
+            made.taken = taken
+            return made
+
+    return Counting(*parts)
