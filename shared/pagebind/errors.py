@@ -35,7 +35,16 @@ Neither ever holds a token, a sign, a password or a provider's link.
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar, Self
+
+NOT_IN_A_LINE = "\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"
+"""Part of a regular expression's set: what a name on a server may hold and nothing that is shown may.
+
+Control characters, line breaks, halves of surrogate pairs, and marks that turn the direction of the text.
+"""
+
+_NOT_IN_A_LINE = re.compile(f"[{NOT_IN_A_LINE}]")
 
 
 class PagebindError(Exception):
@@ -62,8 +71,8 @@ class PagebindError(Exception):
 
 
 def _on_one_line(text: str) -> str:
-    """The text with control characters, which names on servers may hold, written as escapes."""
-    return text if text.isprintable() else "".join(c if c >= " " else repr(c)[1:-1] for c in text)
+    """The text with what no line may hold, which names on servers do, written as escapes."""
+    return text if text.isprintable() else _NOT_IN_A_LINE.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 class UsageError(PagebindError):

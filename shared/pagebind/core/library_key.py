@@ -7,6 +7,8 @@ import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from pagebind.errors import NOT_IN_A_LINE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -19,8 +21,8 @@ SUFFIXES = (".cbz", ".{ext}")
 PART_BYTES = 140
 """A part of a key, suffix included. eCryptfs, the tightest file system in common use, takes 143 bytes a name."""
 
-_UNSAFE = re.compile(r'[<>:"|?*\\/\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]')
-"""What Windows and SMB refuse in names, control characters, and those that change the direction of what follows."""
+_UNSAFE = re.compile(rf'[<>:"|?*\\/{NOT_IN_A_LINE}\ufffe\uffff]')
+"""What Windows and SMB refuse in names, and what nothing that is shown may hold."""
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?$", re.IGNORECASE)
 """Device names on Windows, with any suffix."""
@@ -86,7 +88,7 @@ def safe_part(text: str, *, suffix: str = "") -> str:
     """
     clean = _UNSAFE.sub("_", unicodedata.normalize("NFC", text)).strip(" ")
     if not suffix:
-        clean = re.sub(r"[. ]+$", lambda dots: "_" * len(dots[0]), clean)
+        clean = clean.rstrip(". ").ljust(len(clean), "_")
     if clean.startswith("."):  # hidden from readers
         clean = f"_{clean[1:]}"
     if _RESERVED.match(clean):

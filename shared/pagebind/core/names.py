@@ -15,6 +15,8 @@ from operator import lt
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
+from pagebind.errors import NOT_IN_A_LINE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -33,7 +35,8 @@ _JOINT = " - "
 _DIGITS = re.compile(r"\d+")
 _NUMBER = re.compile(r"([0-9]+)")
 _TO_SHAPE = str.maketrans("123456789", "000000000")
-_UNSAFE = re.compile("[/\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|[. ]+$")
+_UNSAFE = re.compile(rf"[/\\:{NOT_IN_A_LINE}]")
+"""Separators, those of drives on Windows too (``C:x.jpg`` leaves the folder that is unpacked into)."""
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])[ ]*(?:\.|$)", re.IGNORECASE)
 
 
@@ -117,8 +120,9 @@ def _chapter_orders(names: set[str]) -> dict[str, tuple[float, ...]]:
 def book_names(ordered_names: Sequence[str]) -> list[str]:
     """What the pages are called in the book, in the same order.
 
-    A name is first made safe: Unicode NFC, no separators or control characters, no dot in front, none that Windows
-    reserves, at most `MAX_NAME_BYTES` with its suffix kept. Then the first of these that keeps the order everywhere:
+    A name is first made safe: Unicode NFC, no separators, control characters or marks of direction, no dot in front,
+    none that Windows reserves, at most `MAX_NAME_BYTES` with its suffix kept. Then the first of these that keeps the
+    order everywhere:
 
     1. The names as they are.
     2. The number that counts the pages is padded with zeros to the widest one, at least 4 digits, and a cover gets
@@ -251,6 +255,8 @@ def _safe(name: str) -> str:
     if not name.isascii():
         name = normalize("NFC", name)
     name = _UNSAFE.sub("_", name)
+    if name.endswith((".", " ")):
+        name = name.rstrip(". ") + "_"
     if not name or name.startswith(".") or _RESERVED.match(name):
         name = f"_{name}"
     return _fitted(name)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
 
-_UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+from pagebind.errors import NOT_IN_A_LINE
+
+_NOT_IN_A_LINE = re.compile(f"[{NOT_IN_A_LINE}]")
 
 
 def printable(text: str) -> str:
@@ -16,8 +17,4 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join("\N{REPLACEMENT CHARACTER}" if _is_unfit(character) else character for character in text)
-
-
-def _is_unfit(character: str) -> bool:
-    return unicodedata.category(character) in _UNFIT or character in _DIRECTIONS
+    return _NOT_IN_A_LINE.sub("\N{REPLACEMENT CHARACTER}", text)

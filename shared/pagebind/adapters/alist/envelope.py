@@ -321,13 +321,13 @@ def safe_words(message: str | None, *secrets: str) -> str:
     return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))[:_LONGEST_WORDS]
 
 
-_PARAGRAPH: Final = re.compile(r"(?is)<p>(.*?)</p>")
+_PARAGRAPH: Final = re.compile(r"(?i)<p>([^<]*)</p>")
 
 
 def words_of_page(body: bytes) -> str:
-    """What an error page of OpenList says: the text of its paragraph, or nothing."""
+    """What an error page of OpenList says: the text of its first plain paragraph, or nothing."""
     paragraph = _PARAGRAPH.search(body.decode("utf-8", "replace"))
-    return safe_words(html.unescape(paragraph[1])) if paragraph and "<" not in paragraph[1] else ""
+    return safe_words(html.unescape(paragraph[1])) if paragraph else ""
 
 
 _LOOSE: Final = msgspec.json.Decoder(Envelope[Any])
