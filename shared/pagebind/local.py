@@ -318,7 +318,10 @@ class Runner:
 
     def _problems(self, assessments: list[Assessment]) -> list[Problem]:
         unlisted = self._poll.survey.problems if self._poll else ()
-        return all_problems(self.result.error, unlisted, self._failures.values(), assessments)
+        error, failures = self.result.error, dict(self._failures)
+        if isinstance(error, AccessDenied):  # of books that a right lacks for nothing more is to be said
+            failures = {what: said for what, said in failures.items() if what.rstrip("/") not in self._forbidden}
+        return all_problems(error, unlisted, failures.values(), assessments)
 
     def _sum_up(self) -> RunResult:
         result = self.result
