@@ -36,6 +36,7 @@ _WANTED_SHARE = 0.125
 _REMEASURED = 40
 _REMEMBERED = 15
 _VISITS = {"poll": 1, "fetch": 36}
+_BEYOND = 2
 _SIGKILL = -9
 _TENTHS = 10
 
@@ -151,18 +152,25 @@ class Campaign:
         return InPhase(rarest, self._dice.randint(1, _VISITS.get(rarest, BOOKS)), self._dice.random())
 
     def calls(self, first: int = 1, step: int = 1) -> None:
-        """Kill a run before, and one after, its call ``first``, and so on in steps, until runs have no such call."""
-        number = first
-        while self.strike(AtCall(number, after=False)):
-            self.strike(AtCall(number, after=True))
+        """Kill a run before, and one after, its call ``first``, and so on in steps, until runs have no such calls.
+
+        The number of calls varies a little: two that are not come to are the end.
+        """
+        number, beyond = first, 0
+        while beyond < _BEYOND:
+            struck = [self.strike(AtCall(number, after=after)) for after in (False, True)]
+            beyond = 0 if any(struck) else beyond + 1
             number += step
 
     def strike(self, strike: Strike) -> bool:
         """Kill one run, run on, and look at what there is. Whether it was killed at all."""
         with self._new_site() as site:
-            killed = self._killed(site, strike)
-            found = [*self._between(site), *self._after(site)] if killed else []
-        if killed and found:
+            try:
+                killed = self._killed(site, strike)
+                found = [*self._between(site), *self._after(site)] if killed else []
+            except Hung:
+                killed, found = False, [("failed", "a run did not end")]
+        if found:
             self.findings.faults.update({fault for fault, _ in found})
             words = f"--store {self._kind} --seed {self._seed} --kill '{strike}'" + " --broken" * self._broken
             what = "; ".join(f"{fault}: {text}" for fault, text in found[:5])
@@ -263,12 +271,9 @@ class Campaign:
 
     def _after(self, site: Site) -> Iterable[tuple[str, str]]:
         """One run later all is as if nothing had been."""
-        try:
-            order = self._order(site)
-            order["broken"] = self._broken
-            status, _ = self._run(order, None)
-        except Hung:
-            return [("failed", "the run after it did not end")]
+        order = self._order(site)
+        order["broken"] = self._broken
+        status, _ = self._run(order, None)
         if said := _wrong(site, status):
             return [("failed", said)]
         return self._at_end(site)
