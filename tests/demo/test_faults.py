@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -187,6 +188,19 @@ def test_moving_times_are_others_in_every_listing(server: DemoServer, client: Cl
 def test_total_lies(server: DemoServer, client: Client) -> None:
     server.faults.add("total_lies", FOLDER, extra=2)
     assert client.listing()["data"]["total"] == len(PAGES) + 2
+
+
+def test_entries_are_listed_as_well_as_they_are_written(server: DemoServer, client: Client) -> None:
+    server.faults.add("entries", FOLDER, entries='[{"name": "x", "size": 12e400}, 7]')
+    answer = client.listing()
+    assert answer["data"]["content"][len(PAGES) :] == [{"name": "x", "size": math.inf}, 7]
+    assert answer["data"]["total"] == len(PAGES) + 2
+
+
+def test_entries_are_there_where_nothing_is_and_can_be_others_each_time(server: DemoServer, client: Client) -> None:
+    server.faults.add("entries", "/nowhere*", entries='[{"name": "{n}"}]')
+    seen = [client.listing("/nowhere/at/all")["data"]["content"] for _ in range(2)]
+    assert seen == [[{"name": "1"}], [{"name": "2"}]]
 
 
 def test_repeat_page_gives_page_one_for_ever(server: DemoServer, client: Client) -> None:

@@ -19,6 +19,7 @@ LISTING_FAULTS = frozenset(
         "moving_times",  # every listing shows other times
         "total_lies",  # the total is `extra` too high
         "repeat_page",  # every page is page 1
+        "entries",  # holds `entries` as well, and is there even where nothing is
         "wrong_hash",  # hashes of listed files are wrong; matched by the file's path
     }
 )
@@ -64,6 +65,8 @@ class Fault:
         drop: how many of the last items it lacks, without ``names``.
         extra: bytes or items too many.
         url: of a redirect.
+        entries: of a listing: a list of objects, or what is to pass for it, as JSON; ``{n}`` in it is the number of the
+            listing, so that each can be another.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Fault:
     drop: int = 1
     extra: int = 7
     url: str = ""
+    entries: str = "[]"
 
     def __post_init__(self) -> None:
         if self.name not in LISTING_FAULTS | FILE_FAULTS | ANY_FAULTS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -95,6 +96,8 @@ class Listings:
             raise Refused(faults["list_error"].code or 500, faults["list_error"].message)
         number, length = self._dialect.window(_number(body, "page"), _number(body, "per_page"))
         page = self._page(path, 1 if "repeat_page" in faults else number, length, refresh=refresh, faults=faults)
+        if "entries" in faults and number == 1:
+            page = self._with_entries(page, faults["entries"].entries)
         data = self._dialect.listing(
             total=page.total,
             on_page=page.items,
@@ -145,7 +148,7 @@ class Listings:
         page = self._rendered.get(key) if constant else None
         if page is not None:
             return page
-        folder = self._changed(path, self._tree.folder(path, refresh=refresh), faults)
+        folder = self._changed(path, self._folder(path, refresh=refresh, faults=faults), faults)
         span = length if length > 0 else max(len(folder.entries), 1)
         shown = folder.entries[(number - 1) * span : number * span]
         total = len(folder.entries) + (faults["total_lies"].extra if "total_lies" in faults else 0)
@@ -153,6 +156,22 @@ class Listings:
         if constant:
             self._rendered.put(key, page)
         return page
+
+    def _folder(self, path: str, *, refresh: bool, faults: dict[str, Fault]) -> Folder:
+        try:
+            return self._tree.folder(path, refresh=refresh)
+        except Refused:
+            if "entries" not in faults:
+                raise
+            return Folder([], "unknown")
+
+    def _with_entries(self, page: Page, entries: str) -> Page:
+        """A first page with more on it."""
+        self._listings += 1
+        more = entries.replace("{n}", str(self._listings)).encode().strip()
+        content = more if page.content == b"null" else page.content[:-1] + b"," + more[1:]
+        count = len(json.loads(entries))
+        return replace(page, content=content, items=page.items + count, total=page.total + count)
 
     def _changed(self, path: str, folder: Folder, faults: dict[str, Fault]) -> Folder:
         """The folder as the faults make it."""

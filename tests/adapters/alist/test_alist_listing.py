@@ -141,9 +141,30 @@ def test_a_success_without_entries_and_total_is_no_empty_folder() -> None:
         listed(lambda _page, _refresh: ListData())
 
 
-def test_names_that_no_path_can_hold_are_left_out_and_unknown_sizes_are_0() -> None:
-    odd = ListData(content=[Item(name) for name in ("", ".", "..", "a/b", "a\0b")] + [Item("ok", -1)], total=6)
+def test_entries_that_lead_nowhere_are_left_out_and_unknown_sizes_are_0() -> None:
+    odd = ListData(content=[Item(name) for name in ("", ".", "..")] + [Item("ok", -1)], total=4)
     assert list_folder(lambda _page, _refresh: odd, "/x", refresh=False) == [Item("ok", 0)]
+
+
+def test_what_would_lead_elsewhere_is_missed_under_a_name_that_nothing_has() -> None:
+    odd = ListData(content=[Item(name) for name in ("../B/1.jpg", "a/b", "a\0b", "/etc")], total=4)
+    twice = listed(lambda _page, _refresh: odd)
+    assert twice == [".._B_1.jpg".replace("_", "\ufffd"), "a\ufffdb", "\ufffdetc"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x" * 2**20 + ".jpg", "\u0316\u0301" * 5_000 + ".jpg", "e" + "\u0301" * 31 + "x" * 300 + ".jpg"],
+    ids=["long", "marks", "many marks"],
+)
+def test_a_name_that_cannot_be_read_in_time_is_missed_under_another(name: str) -> None:
+    (found,) = listed(lambda _page, _refresh: ListData(content=[Item(name)], total=1))
+    assert (found[:60], found[60], found[61:]) == (name[:60], "\ufffd", name[-60:])
+
+
+@pytest.mark.parametrize("name", ["x" * 9_996 + ".jpg", "漢" * 3_330 + ".jpg", "e\u0301" * 2_000 + ".jpg"])
+def test_a_long_name_is_taken_as_it_is(name: str) -> None:
+    assert listed(lambda _page, _refresh: ListData(content=[Item(name)], total=1)) == [name]
 
 
 @given(

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
+from unicodedata import combining
 
 from pagebind.core.model import HASH_DIGITS, HASH_KINDS
 from pagebind.errors import ListingFailed
@@ -28,6 +29,15 @@ _MOST_PAGES: Final = 2_000
 
 _MOST_NUMBER: Final = 2**63 - 1
 """The servers count in 64 bits with a sign."""
+
+_LONG_NAME: Final = 255
+"""Characters; file systems take as many bytes."""
+_LONGEST_NAME: Final = 10_000
+_MOST_MARKS: Final = 30
+"""On one letter. Source: Unicode's stream-safe text format, UAX 15."""
+_NO_NAME: Final = "\N{REPLACEMENT CHARACTER}"
+_KEPT: Final = 60
+"""Characters at each end of a name that is too long to be read."""
 
 _LONGEST_TIME: Final = 64
 _LONGEST_SIGN: Final = 1024
@@ -55,7 +65,7 @@ class _Reading:
 
     def add(self, data: ListData, *, first: bool) -> bool:
         """Take one page in; whether it brought anything."""
-        content = data.content or []
+        content = [item if _is_one_name(item.name) else _renamed(item) for item in data.content or ()]
         new = [item for item in content if item.name not in self.items]
         totals = (data.total, data.filtered_total)
         self.steady = first or (self.steady and totals == self.totals and len(new) == len(content))
@@ -93,8 +103,8 @@ def list_folder(ask: Callable[[int, bool], ListData], path: str, *, refresh: boo
 
     Pages are trusted only if the total stood still, no name came back on a later page, and as many came as the total
     says; else the folder is read once more, without ``refresh``, and counts if it reads the same. A drive may hold one
-    name several times: the first is taken, as the server does. Entries that no path can name (empty, ``.``, ``..``,
-    with ``/`` or NUL) are left out; of the others see `_plain`.
+    name several times: the first is taken, as the server does. Entries that lead nowhere (empty, ``.``, ``..``) are
+    left out; of a name that is none see `_renamed`, of what else is odd `_plain`.
 
     Raises:
         ListingFailed: both readings were contradictory, or it holds more than `MOST_ENTRIES`.
@@ -109,7 +119,7 @@ def list_folder(ask: Callable[[int, bool], ListData], path: str, *, refresh: boo
             fix="the folder may be changing: wait; if this stays, look at the drive behind it",
             path=path,
         )
-    return [_plain(item) for item in reading.items.values() if _can_be_named(item.name)]
+    return [_plain(item) for item in reading.items.values() if item.name not in _NOWHERE]
 
 
 def _read(ask: Callable[[int, bool], ListData], path: str, *, refresh: bool) -> _Reading:
@@ -142,8 +152,34 @@ def _too_many(path: str, what: str) -> ListingFailed:
     )
 
 
-def _can_be_named(name: str) -> bool:
-    return name not in {"", ".", ".."} and "/" not in name and "\0" not in name
+_NOWHERE: Final = frozenset({"", ".", ".."})
+
+
+def _is_one_name(name: str) -> bool:
+    return "/" not in name and "\0" not in name and (len(name) <= _LONG_NAME or _can_be_read(name))
+
+
+def _can_be_read(name: str) -> bool:
+    """Whether a long name costs no more than its length: putting marks on one letter in order takes their square."""
+    if len(name) > _LONGEST_NAME:
+        return False
+    marks = 0
+    for character in name:
+        marks = marks + 1 if combining(character) else 0
+        if marks > _MOST_MARKS:
+            return False
+    return True
+
+
+def _renamed(item: Item) -> Item:
+    """An entry whose name is none, under one that nothing has: it is missed, and never taken for another.
+
+    Left out, it would be missing from a book without a word.
+    """
+    name = item.name.replace("/", _NO_NAME).replace("\0", _NO_NAME)
+    if len(name) > _LONG_NAME:
+        name = f"{name[:_KEPT]}{_NO_NAME}{name[-_KEPT:]}"
+    return replace(item, name=name)
 
 
 def _number(given: int | None) -> int:
