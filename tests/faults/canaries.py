@@ -156,7 +156,7 @@ def of_folder(folder: Path) -> Iterator[Sink]:
     """All files below a folder, by their names, with what the file system keeps beside them."""
     for file in sorted(folder.rglob("*")):
         name = str(file.relative_to(folder))
-        yield Sink(name, os.readlink(file).encode() if file.is_symlink() else b"")
+        yield Sink(name, bytes(file.readlink()) if file.is_symlink() else b"")
         if file.is_file():
             yield Sink(name, file.read_bytes())
             for attribute in os.listxattr(file) if hasattr(os, "listxattr") else ():

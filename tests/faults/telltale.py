@@ -6,6 +6,8 @@ import base64
 import html
 import json
 import urllib.parse
+from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from tests.support.attended import Attended
@@ -15,8 +17,6 @@ from pagebind.demo.answers import Answer, Request, envelope, text
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
-
-Style = tuple[str, "Callable[[str], Answer]"]
 
 AS_SAID = "as it is"
 """The one form of `FORMS` that does not change it."""
@@ -35,7 +35,7 @@ FORMS: dict[str, Callable[[str], str]] = {
 """How servers say something back."""
 
 ANSWERS: dict[str, Callable[[str], Answer]] = {
-    **{f"code {code}": lambda words, code=code: envelope(code, words) for code in (400, 401, 402, 403, 429, 500)},
+    **{f"code {code}": partial(envelope, code) for code in (400, 401, 402, 403, 429, 500)},
     "an error page": lambda words: text(401, f"<html><p>{html.escape(words)}</p></html>", "text/html"),
     "a stack trace": lambda words: text(500, f"panic: goroutine 1\n{words}\n", "text/plain"),
     "JSON of another kind": lambda words: text(400, json.dumps({"error": words}), "application/json"),
@@ -77,16 +77,20 @@ class Telltale(Attended):
         answer_by: makes such an answer of words.
         form: how the words hold what was told.
         told: how often it did.
+        elsewhere: the link of a file that another host has, by its URL's path; empty: this one has it.
     """
 
     telling: str = ""
     answer_by: Callable[[str], Answer] = staticmethod(ANSWERS["code 500"])
     form: Callable[[str], str] = staticmethod(FORMS[AS_SAID])
     told: int = 0
+    elsewhere: Callable[[str], str] = staticmethod(lambda _: "")
 
     def answer(self, request: Request, stopping: threading.Event) -> Answer:
         if not self.telling or self._kind(request) != self.telling:
-            return super().answer(request, stopping)
+            answer = super().answer(request, stopping)
+            link = self.elsewhere(request.path) if answer.status == HTTPStatus.OK else ""
+            return _redirect(link) if link else answer
         self.told += 1
         words = "; ".join(self.form(one) for one in told_by(request)) or "nothing was said"
         return self.answer_by(f"I do not like {words}")

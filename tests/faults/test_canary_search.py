@@ -149,7 +149,7 @@ def test_it_is_found_in_errors_their_causes_and_what_they_carry() -> None:
     def raised(error: Exception, cause: Exception | None, *, hidden: bool = False) -> Exception:
         try:
             try:
-                raise cause or KeyError("harmless")
+                raise cause or KeyError("harmless")  # noqa: TRY301  causes come from raising
             except Exception as below:
                 if hidden:
                     raise error from None
@@ -176,7 +176,7 @@ def test_it_is_found_in_records_of_any_logger_and_level() -> None:
         logging.getLogger("tests.one").debug("sent %s", BIRD.value)
         apart.info("sent", extra={"headers": {"Authorization": BIRD.value}})
         try:
-            raise ValueError(BIRD.value)
+            raise ValueError(BIRD.value)  # noqa: TRY301  it is logged with its traceback
         except ValueError:
             logging.getLogger("tests.three").exception("failed")
     assert set(names(records.sinks)) >= {"log of tests.one", "log of tests.apart", "traceback of ValueError"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -155,7 +156,7 @@ class Api:
         secrets = (token, body.get("password", ""), body.get("otp_code", ""))
         words = envelope.safe_words(opened.message if opened.code != envelope.OK else "", *secrets) if opened else ""
         if location := reply.header("Location"):
-            words = host_of(location)
+            words = envelope.safe_words(_host_in(location), *secrets) or "another path"
         return envelope.judge(
             call.endpoint,
             Answer(
@@ -168,6 +169,14 @@ class Api:
                 retry_after=retry_after(reply.header("Retry-After"), self._clock.now()),
             ),
         )
+
+
+def _host_in(location: str) -> str:
+    """The host that a redirect names; empty: it names none, or is no URL."""
+    try:
+        return urlsplit(location).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""
 
 
 def _unreachable(server: str, failure: NoAnswer) -> ServerUnreachable:

@@ -6,7 +6,7 @@ import random
 import re
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from pagebind.adapters.alist import envelope
 from pagebind.adapters.alist.api import USER_AGENT
@@ -35,6 +35,8 @@ _MOST_IDLE: Final = 3
 _MOST_RESUMES: Final = 16
 _MOST_WINDOWS: Final = 4
 """Of patience, which all requests for one file share."""
+_SHORTEST_SECRET: Final = 8
+"""Characters: shorter parts of links and headers are words that errors are made of."""
 _LARGEST_ERROR: Final = 64 * 1024
 """Bytes; an error in disguise is smaller, a larger body is a file."""
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)", re.ASCII)
@@ -96,6 +98,7 @@ class _Transfer:
         self._wanted = wanted
         self._pace = shared.paces.at(wanted.path)
         self._sign = wanted.sign
+        self._foreign_link = ""
         self._renewed = False
         self._have = wanted.start
         self._length: int | None = None
@@ -261,6 +264,7 @@ class _Transfer:
         self._pace.downloads.take()
         for redirects in range(_MOST_REDIRECTS + 1):
             foreign = _origin(here) != home
+            self._foreign_link = here if foreign else ""
             try:
                 headers = self._request_headers(foreign=foreign)
                 reply = self._asked(here, headers, redirected=bool(redirects), foreign=foreign)
@@ -329,9 +333,9 @@ class _Transfer:
         body = reply.peek(_LARGEST_ERROR)
         opened = envelope.open_envelope(body)
         if opened is not None:
-            words = envelope.safe_words(opened.message, self._sign, self._wanted.password())
+            words = envelope.safe_words(opened.message, *self._secrets())
         else:
-            words = envelope.words_of_page(body) if endpoint is Endpoint.LINK else ""
+            words = envelope.words_of_page(body, *self._secrets()) if endpoint is Endpoint.LINK else ""
         return envelope.judge(
             endpoint,
             Answer(
@@ -344,6 +348,13 @@ class _Transfer:
                 retry_after=retry_after(reply.header("Retry-After"), self._shared.clock.now()),
             ),
         )
+
+    def _secrets(self) -> list[str]:
+        """What was sent and must not be said back: signs, what headers hold, and each part of another host's link."""
+        link = urlsplit(self._foreign_link)
+        parts = [*self._wanted.headers.values(), *link.path.split("/"), *re.split("[&=]", link.query)]
+        long = [part for part in parts if len(part) >= _SHORTEST_SECRET]
+        return [self._sign, self._wanted.sign, self._wanted.password(), *long, *map(unquote, long)]
 
     def _cut(self, reason: str) -> PageCut:
         path, have = self._wanted.path, self._have

@@ -7,9 +7,12 @@ errors the same way (Alist) or with an HTML page and a real status (OpenList sin
 from __future__ import annotations
 
 import html
+import json
 import re
+from base64 import b64encode, urlsafe_b64encode
 from enum import Enum, auto
 from typing import Any, Final, Generic, NamedTuple, TypeVar
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -181,7 +184,7 @@ def _no_envelope(endpoint: Endpoint, answer: Answer) -> Refusal:
             f"{answer.server} redirects its API to {answer.words}", fix="set [source] url to where the server really is"
         )
         return Refusal(error)
-    what = "JSON of another kind" if answer.content_type == "application/json" else answer.content_type or "nothing"
+    what = "JSON of another kind" if answer.content_type == "application/json" else _kind(answer) or "nothing"
     status = "" if answer.status == OK else f" with HTTP {answer.status}"
     return Refusal(
         ServerUnreachable(f"{answer.server} answered{status} {what} where an API should be", fix=_IS_IT_ALIST)
@@ -299,8 +302,16 @@ def _said(answer: Answer) -> str:
         return f'"{answer.words}"'
     if answer.code is not None:
         return "success without data" if answer.code == OK else f"code {answer.code} without a reason"
-    what = f" with {answer.content_type}" if answer.content_type else ""
+    what = f" with {kind}" if (kind := _kind(answer)) else ""
     return f"HTTP {answer.status}{what}"
+
+
+_KIND: Final = re.compile(r"(application|audio|font|image|multipart|text|video)/[a-z0-9.+-]{1,40}")
+
+
+def _kind(answer: Answer) -> str:
+    """The type of its content, as far as it is one: a header may say anything."""
+    return answer.content_type if _KIND.fullmatch(answer.content_type) else ""
 
 
 _URL: Final = re.compile(r"(?i)\b(https?)://(?:[^\s/\"'<>?#]*@)?([^\s/\"'<>?#@]+)[^\s\"'<>]*")
@@ -311,23 +322,45 @@ _SECRET_PAIR: Final = re.compile(
 _ECHO: Final = re.compile(r", error found in #|, bigger context ")
 
 
+_LONGEST_MESSAGE: Final = 8 * _LONGEST_WORDS
+_PART: Final = 12
+"""So many characters of a secret at its beginning or end are not shown either: servers shorten what they quote."""
+
+
 def safe_words(message: str | None, *secrets: str) -> str:
     """The server's words in one line, without links, without an echo of what was sent, without the given secrets."""
-    text = _ECHO.split(message or "", maxsplit=1)[0]
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "***")
+    text = _ECHO.split((message or "")[:_LONGEST_MESSAGE], maxsplit=1)[0]
+    for form in {form for secret in secrets if secret for form in _written(secret)}:
+        text = text.replace(form, "***")
+        if len(form) > _PART:
+            text = _without_words(text, form[:_PART], form[-_PART:])
     text = _SECRET_PAIR.sub(r"\1=***", _URL.sub(r"\1://\2/...", text))
     return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))[:_LONGEST_WORDS]
+
+
+def _without_words(text: str, *parts: str) -> str:
+    """Without the words that hold one of these parts."""
+    return re.sub(r"\S+", lambda word: "***" if any(part in word[0] for part in parts) else word[0], text)
+
+
+def _written(secret: str) -> set[str]:
+    """The secret as servers may write it: plain, quoted in Go or JSON, once or twice, in a URL, in HTML, as base64."""
+    data = secret.encode("utf-8", "surrogatepass")
+    quoted = {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (False, True)}
+    twice = {json.dumps(text, ensure_ascii=ascii_only)[1:-1] for text in quoted for ascii_only in (False, True)}
+    encoded = {quote(data, safe=""), quote(data), quote_plus(data)}
+    lower = {re.sub("%..", lambda code: code[0].lower(), text) for text in encoded}
+    in_base64 = {encode(data).decode().rstrip("=") for encode in (b64encode, urlsafe_b64encode)}
+    return {secret, html.escape(secret), *quoted, *twice, *encoded, *lower, *in_base64}
 
 
 _PARAGRAPH: Final = re.compile(r"(?i)<p>([^<]*)</p>")
 
 
-def words_of_page(body: bytes) -> str:
-    """What an error page of OpenList says: the text of its first plain paragraph, or nothing."""
+def words_of_page(body: bytes, *secrets: str) -> str:
+    """What an error page of OpenList says, without the given secrets: the text of its paragraph, or nothing."""
     paragraph = _PARAGRAPH.search(body.decode("utf-8", "replace"))
-    return safe_words(html.unescape(paragraph[1])) if paragraph else ""
+    return safe_words(html.unescape(paragraph[1]), *secrets) if paragraph else ""
 
 
 _LOOSE: Final = msgspec.json.Decoder(Envelope[Any])

@@ -1,0 +1,213 @@
+"""No secret comes out: everything is run with canaries in place of secrets, and searched for them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+import stamina
+from tests.cli.command import Answer, call
+from tests.faults.canaries import Canary, Sink, all_records, canary, of_folder, of_text, search
+from tests.faults.telltale import ANSWERS, AS_SAID, FORMS, Telltale
+from tests.support.logging_state import kept_logging
+from tests.support.receiver import Receiver
+
+from pagebind.adapters.clock import SystemClock
+from pagebind.adapters.dispatch.local import LocalDispatch
+from pagebind.config import template
+from pagebind.demo.accounts import User
+from pagebind.demo.pictures import png
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytest.importorskip("apprise")
+
+_SHOWN = 400
+OTP = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXPKR2WC3TB"
+
+
+@dataclass
+class Aviary:
+    """A machine full of canaries: a server that tells, a drive behind it, people and a reader that are told of books.
+
+    Attributes:
+        home: all files of the runs are below it, also temporary ones.
+        sinks: what came out so far.
+        given: the secrets, but for those that the servers make.
+    """
+
+    home: Path
+    server: Telltale
+    drive: Telltale
+    receiver: Receiver
+    given: dict[str, Canary]
+    sinks: list[Sink] = field(default_factory=list)
+
+    def configure(self, *, login: bool) -> None:
+        """Write the configuration: with the account, or with the token."""
+        account = {
+            "source.token": None,
+            "source.username": "reader",
+            "source.password": "env:PASSWORD",
+            "source.otp_secret": "env:OTP",
+        }
+        values = {
+            **(account if login else {"source.token": "env:TOKEN"}),
+            "source.url": self.server.url,
+            "source.list_per_second": 0,
+            "source.read_timeout": "2s",
+            "source.headers": {"Cookie": f"session={self.given['cookie'].value}"},
+            "bind.settle": "0s",
+            "notify.urls": ["env:NOTIFIER"],
+            "subscription.path": "/comics",
+            "subscription.password": "env:FOLDER_PASSWORD",
+        }
+        hook = (
+            f'[[hook]]\nurl = "{self.receiver.url}/scan?apiKey={self.given["hook address"].value}"\n'
+            'debounce = "0s"\nheaders = { X-API-Key = "env:HOOK_KEY" }\n'
+        )
+        self.config.write_text(template((self.home / "store").as_uri(), values) + hook, encoding="utf-8")
+
+    @property
+    def config(self) -> Path:
+        return self.home / "pagebind.toml"
+
+    def call(self, command: str, *words: str) -> Answer:
+        """Call the command, with all that it logs and as JSON, and keep what it says."""
+        answer = call(command, "--config", self.config, "-vv", "--json", *words)
+        self.keep(command, answer)
+        return answer
+
+    def keep(self, what: str, answer: Answer) -> None:
+        self.sinks += [of_text(f"{what}: standard output", answer.out), of_text(f"{what}: standard error", answer.err)]
+
+    def volume(self, name: str) -> None:
+        """A folder of two pages."""
+        for number in (1, 2):
+            file = self.home / "comics" / name / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(png(f"{name} {number}"))
+
+    def canaries(self) -> list[Canary]:
+        """All secrets there are by now, those that the servers made as well."""
+        names = [file.relative_to(self.home / "comics").as_posix() for file in (self.home / "comics").rglob("*.png")]
+        signs = [self.server.signs.sign(f"/comics/{name}") for name in names]
+        signs += [self.drive.signs.sign(f"/drive/{name}") for name in names]
+        logins = [Canary("login", token) for token in self.server.accounts._sessions]
+        return [*self.given.values(), *(Canary("sign", sign) for sign in signs), *logins]
+
+    def check(self) -> None:
+        """Nothing came out, on none of all ways. The configuration is the one place where some stand."""
+        folders = [self.home / name for name in ("store", "temporary", "state")]
+        files = [sink for folder in folders if folder.exists() for sink in of_folder(folder)]
+        found = search(self.canaries(), [*self.sinks, *files])
+        shown = {one.name: one.content for one in [*self.sinks, *files]}
+        told = (f"{one.kind} in {one.where}: {shown.get(one.where, b'')[:_SHOWN]!r}" for one in found)
+        assert not found, "\n".join(told)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What fails is tried again at once."""
+    defaults = LocalDispatch.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "backoff", 0.0)
+    monkeypatch.setattr(SystemClock, "wait", lambda *_: None)
+    with stamina.set_testing(True, attempts=2):
+        yield
+
+
+@pytest.fixture
+def aviary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impatient: None) -> Iterator[Aviary]:
+    given = {
+        "token": canary("token"),
+        "password": canary("password", '+/&"é\\'),
+        "otp secret": Canary("otp secret", OTP),
+        "folder password": canary("folder password", '+/&"é<'),
+        "notifier": canary("notifier", ""),
+        "hook address": canary("hook address", "%2B"),
+        "hook key": canary("hook key", '+/&"'),
+        "cookie": canary("cookie", '+/&"'),
+        "link": canary("link", "%2B%26"),
+    }
+    for folder in ("comics", "temporary", "state"):
+        (tmp_path / folder).mkdir()
+    for name in [name for name in os.environ if name.startswith(("PAGEBIND_", "AWS_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    drive = Telltale({"/drive": tmp_path / "comics"})
+    server = Telltale({"/comics": tmp_path / "comics"}, token=given["token"].value)
+
+    def elsewhere(path: str) -> str:
+        """Where the drive has it, by a link that is as good as a password."""
+        name = path.removeprefix("/d/comics")
+        sign, key = drive.signs.sign(f"/drive{name}"), given["link"].value
+        return f"{drive.url}/d/drive{name}?sign={sign}&X-Signature={key}" if name.startswith("/Away") else ""
+
+    server.elsewhere = elsewhere
+    server.accounts.add(User("reader", given["password"].value, otp_secret=OTP))
+    server.set_folder_password("/comics", given["folder password"].value)
+    with Receiver() as receiver, drive, server, kept_logging(), all_records() as records:
+        variables = {
+            "TOKEN": given["token"].value,
+            "PASSWORD": given["password"].value,
+            "OTP": OTP,
+            "FOLDER_PASSWORD": given["folder password"].value,
+            "NOTIFIER": receiver.address(f"/notify/{given['notifier'].value}?-key={given['notifier'].value}"),
+            "HOOK_KEY": given["hook key"].value,
+            "XDG_STATE_HOME": str(tmp_path / "state"),
+            "HOME": str(tmp_path / "state"),
+        }
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(tmp_path)
+        aviary = Aviary(tmp_path, server, drive, receiver, given, records.sinks)
+        aviary.configure(login=True)
+        for name in ("Here/1", "Away/1"):
+            aviary.volume(name)
+        yield aviary
+
+
+COMMANDS = (
+    ("init", "--force"),
+    ("doctor",),
+    ("plan",),
+    ("run",),
+    ("status",),
+    ("verify", "--read"),
+    ("notify", "--test", "--hooks"),
+    ("gc",),
+    ("retry",),
+    ("bind", "Here/1.cbz", "--rename"),
+    ("forget", "Here/1.cbz", "--delete-book"),
+)
+
+
+@pytest.mark.parametrize("login", [True, False], ids=["by login", "by token"])
+def test_when_all_goes_well(aviary: Aviary, *, login: bool) -> None:
+    aviary.configure(login=login)
+    for command, *words in COMMANDS[1:]:
+        aviary.call(command, *words)
+    assert len(aviary.receiver.calls) >= 3
+    assert list((aviary.home / "store" / "library").rglob("*.cbz"))
+    aviary.check()
+
+
+@pytest.mark.parametrize("asked", ["login", "list", "me", "file", "get", "settings", "drive"])
+def test_when_the_server_says_it_back(aviary: Aviary, asked: str) -> None:
+    server = aviary.drive if asked == "drive" else aviary.server
+    server.telling = "file" if asked == "drive" else asked
+    if asked == "get":
+        aviary.server.faults.add("sign_expired")
+    for answer, form in [*((one, AS_SAID) for one in ANSWERS), *(("code 403", one) for one in FORMS)]:
+        server.answer_by, server.form = ANSWERS[answer], FORMS[form]
+        aviary.server.restart()
+        before = server.told
+        aviary.call("doctor" if asked in ("me", "settings") else "run")
+        assert server.told > before
+    aviary.check()
