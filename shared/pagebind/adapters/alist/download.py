@@ -307,7 +307,7 @@ class _Transfer:
         try:
             there = urljoin(here, location)
         except ValueError:
-            there = ""
+            raise self._failed("the server redirects to what is not a URL") from None
         self._shared.policy.check(there, path=self._wanted.path)
         return there
 

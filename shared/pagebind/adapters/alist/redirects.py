@@ -75,9 +75,11 @@ class RedirectPolicy:
         """Judge a link by what stands in it. Raises: RedirectRefused, naming the host alone."""
         try:
             parts = urlsplit(url)
-            host = (parts.hostname or "").rstrip(".")
+            host, port = (parts.hostname or "").rstrip("."), parts.port
         except ValueError:
-            raise PageFailed(f"{path}: the server redirects to what is not a URL", path=path) from None
+            port = 0
+        if port == 0:
+            raise PageFailed(f"{path}: the server redirects to what is not a URL", path=path)
         if parts.scheme not in {"http", "https"} or not host:
             raise RedirectRefused(
                 f"{path}: the server redirects to something that is neither http nor https",
