@@ -6,17 +6,35 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.app.world import CACHE, RecordingDispatch
-from tests.support.memory_source import SIGN
+from tests.support.memory_source import SIGN, MemorySource
 
 from pagebind.core import keys
 from pagebind.core.planner import Action, State
 from pagebind.errors import AuthRefused, PageFailed, QueueUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.app.world import Polled, World
+    from tests.support.clock import FakeClock
+
+    from pagebind.core.model import Item
 
 A = "/c/A"
 SETTLE = 600.0
+
+
+class Slow(MemorySource):
+    """Another source, of which one folder takes its time."""
+
+    def __init__(self, source: MemorySource, clock: FakeClock) -> None:
+        super().__init__(source.files, source.empty_folders, refresh_refused=source.refresh_refused)
+        self.clock = clock
+
+    def list(self, path: str, *, password: str = "", refresh: bool = False) -> Sequence[Item]:
+        if path == "/c/B":
+            self.clock.advance(SETTLE + CACHE)
+        return super().list(path, password=password, refresh=refresh)
 
 
 def outcome(polled: Polled, path: str = A) -> tuple[State, Action]:
@@ -54,6 +72,24 @@ def test_where_refreshing_is_refused_the_cache_is_waited_for(world: World) -> No
     assert world.poll().dispatch.pages == []
     world.clock.advance(1)
     assert len(world.poll().dispatch.pages) == 1
+
+
+@pytest.mark.parametrize("may_refresh", [True, False])
+def test_one_listing_settles_nothing_however_long_its_walk_takes(world: World, *, may_refresh: bool) -> None:
+    """The folder changes, and the walk that finds it so is held up elsewhere for longer than it takes to settle."""
+    world.source.folder(A, "1.jpg")
+    world.source.refresh_refused = not may_refresh
+    world.poll()
+    world.clock.advance(SETTLE + CACHE - 1)
+    world.source.folder(A, "2.jpg")
+    world.source.folder("/c/B", "1.jpg")
+    world.concurrency = 1
+    world.source = Slow(world.source, world.clock)
+
+    polled = world.poll()
+
+    assert outcome(polled) == (State.WAITING, Action.SETTLE)
+    assert polled.dispatch.pages == []
 
 
 def test_a_change_starts_the_clock_anew(world: World) -> None:

@@ -193,6 +193,7 @@ class Assessor:
             why=sighting.why,
             fresh=sighting.fresh,
             may_refresh=sighting.may_refresh,
+            asked=sighting.asked,
             view=view,
             existing=existing,
             refusal=self._refusal(sighting.volume, history, view) if existing == "adopt" else "",

@@ -73,6 +73,7 @@ def merge(volume: str, folders: Sequence[Folder]) -> Folder:
         ),
         fresh=all(folder.fresh for folder in folders),
         may_refresh=all(folder.may_refresh for folder in folders),
+        asked=min(folder.asked for folder in folders),
     )
 
 

@@ -24,7 +24,7 @@ class Sighting:
     otherwise, so that memory does not grow with the listing. ``planned`` is the manifest that `run` would append, where
     nothing may be written; ``moved_from``, likewise, is the path of the gone volume whose pages these are,
     and ``to_ask`` how many files and bytes the server would have to be asked for. ``archive`` is the
-    mark of a volume that is an archive, where it is listed.
+    mark of a volume that is an archive, where it is listed. ``asked``: when it was listed, in seconds since the epoch.
     """
 
     volume: str
@@ -39,6 +39,7 @@ class Sighting:
     size: int = 0
     fresh: bool = False
     may_refresh: bool = True
+    asked: float = 0.0
     shrunk: tuple[str, ...] = ()
     content: tuple[Page, ...] | None = None
     planned: ManifestMark | None = None

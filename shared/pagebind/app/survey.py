@@ -402,7 +402,7 @@ class Surveyor:
         sighting.revision, sighting.pages = revision, len(manifests.pictures(pages))
         sighting.size = sum(page.size for page in pages)
         sighting.fresh = folder.fresh or not self._write  # a plan shows what a run would find
-        sighting.may_refresh = folder.may_refresh
+        sighting.may_refresh, sighting.asked = folder.may_refresh, folder.asked
         if self._is_news(sighting, history):
             self._recorder.append(sighting, pages)
         sighting.shrunk = self._lost_pages(folder.watch, sighting, pages)

@@ -41,7 +41,13 @@ class Start(NamedTuple):
 
 
 class Folder(NamedTuple):
-    """One folder as listed. ``fresh``: not from the server's cache. ``may_refresh``: the account may ask for that."""
+    """One folder as listed.
+
+    Attributes:
+        fresh: not from the server's cache.
+        may_refresh: the account may ask for that.
+        asked: when that was, in seconds since the epoch.
+    """
 
     watch: Watch
     path: str
@@ -49,6 +55,7 @@ class Folder(NamedTuple):
     fresh: bool
     may_refresh: bool
     below: tuple[Start, ...] = ()
+    asked: float = 0.0
 
 
 class Unlisted(NamedTuple):
@@ -97,6 +104,7 @@ class Walk:
         self._wants_fresh = wants_fresh
         self._look = look
         self._concurrency = concurrency
+        self._clock = clock
         self._agenda = Agenda(starts, cursor, lambda path: whole_of(watches, path), budget, clock)
         self._workers = 0
         self._hiring = threading.Lock()
@@ -166,7 +174,7 @@ class Walk:
         return folder
 
     def _ask(self, start: Start) -> Folder:
-        watch, path = start.watch, start.path
+        watch, path, asked = start.watch, start.path, self._clock.now()
         items, fresh = self._ask_fresh(start) if self._wants_fresh(watch, path) else (None, False)
         if items is None:
             items = self._source.list(path, password=watch.password())
@@ -176,7 +184,7 @@ class Walk:
             items = items if again is None else again
             contents = layout.sort_out(items, watch.filter_in(path))
         below = self._below(start, contents, items) if contents.folders else ()
-        return Folder(watch, path, contents, fresh, watch.path not in self._no_refresh, below)
+        return Folder(watch, path, contents, fresh, watch.path not in self._no_refresh, below, asked)
 
     def _ask_fresh(self, start: Start) -> tuple[Sequence[Item] | None, bool]:
         """A listing that does not come from the server's cache; None where the account may not ask for one."""

@@ -7,6 +7,7 @@ nothing and decides everything, so that printing its verdicts is `plan`.
 from __future__ import annotations
 
 from enum import StrEnum
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from pagebind.core.history import final_failures
@@ -104,6 +105,8 @@ class Facts(NamedTuple):
         why: the reason that goes with ``seen``.
         fresh: the listing of this run did not come from the server's cache.
         may_refresh: a fresh listing can be had; if not, waiting longer stands in for it.
+        asked: when that listing was asked for, in seconds since the epoch. A walk may take longer than it takes to
+            settle, and says nothing of what happened after it was in a folder.
         view: what stands under its key.
         existing: what its subscription does with books that Pagebind did not make.
         refusal: why the book that stands there was not adopted.
@@ -124,6 +127,7 @@ class Facts(NamedTuple):
     why: str = ""
     fresh: bool = False
     may_refresh: bool = True
+    asked: float = inf
     view: ShelfView = ShelfView()
     existing: str = "keep"
     refusal: str = ""
@@ -314,7 +318,7 @@ def _unsent(facts: Facts, policy: Policy, now: float) -> Verdict:
     if facts.seen is Seen.UNKNOWN:
         return Verdict(State.WAITING, Action.NONE, facts.why or "not listed in this run", settles_at=settles_at)
     fresh = facts.fresh or not facts.may_refresh
-    if policy.settle <= 0 or (now >= settles_at and fresh) or facts.history.was_bound(head):
+    if policy.settle <= 0 or (min(now, facts.asked) >= settles_at and fresh) or facts.history.was_bound(head):
         return Verdict(State.WAITING, Action.FETCH, "settled", settles_at=settles_at)
     return Verdict(State.WAITING, Action.SETTLE, facts.why or "waits to settle", settles_at=settles_at)
 
