@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 CACHE = 30 * 60.0
 """Seconds for which a listing is served from the cache."""
 
+_BROKEN = b"<html>"
+"""Begins what is no picture."""
+
 Pages = dict[str, bytes]
 
 
@@ -87,12 +90,16 @@ class Library:
         self._versions += 1
         size = 90 + (0 if self.hashes else self._versions)
         text = f"{name} {self._versions}"
-        data = f"<html>{text}".encode().ljust(size) if broken else picture(text, size)
+        data = (_BROKEN + text.encode()).ljust(size) if broken else picture(text, size)
         return File(data, self._schedule.now)
 
     def pages(self, path: str) -> Pages:
         """What stands in a volume's folder now."""
         return {name: file.data for name, file in self.folders.get(path, {}).items()}
+
+    def has_broken_pages(self) -> bool:
+        """Whether something is listed as a page that is none."""
+        return any(data.startswith(_BROKEN) for path in self.folders for data in self.pages(path).values())
 
     def listing(self, path: str, *, fresh: bool) -> tuple[list[str], Folder, bool]:
         """Names of folders, files, and whether it is as the drive is now. Raises: ListingFailed."""
@@ -193,7 +200,7 @@ class SourceOnTheWire:
                 raise PageCut(f"{wanted.path}: cut", path=wanted.path)
             case 1:
                 self._failed(wanted.path, "an HTML page")
-                yield b"<html>".ljust(wanted.size)
+                yield _BROKEN.ljust(wanted.size)
             case 2:
                 self._failed(wanted.path, "leave me alone")
                 raise PageFailed(f"{wanted.path}: leave me alone", path=wanted.path, retry_after=30.0)

@@ -135,10 +135,14 @@ class Rules:
 
     # -- the end
 
-    def polls_before_the_last(self) -> int:
-        """So many polls bring every page that fails to its end, and every volume its share of back-pressure."""
-        rounds = 1 + (2 if self._drive.failed else 0)
-        return rounds * (len(self._drive.folders) if self._policy.rate < 1.0 else 1)
+    def polls_before_the_last(self, epochs: int) -> int:
+        """So many polls bring every page that fails to its end, and every volume its share of back-pressure.
+
+        A page fails in so many epochs, after one poll that lists it, and one that finds it settled.
+        """
+        volumes = len(self._drive.folders)
+        rounds = 1 + epochs if self._drive.has_broken_pages() or any(self._work.list(keys.FAILURES)) else 0
+        return rounds if self._policy.rate >= 1.0 else (rounds + 1) * volumes
 
     def next_due(self) -> float:
         """When everything that is under way may be handed out again."""
@@ -201,9 +205,12 @@ class Rules:
         return bool(book.pages) and book.pages == {name: data for name, data in pages.items() if name not in absent}
 
     def matches(self, book: Book) -> Iterator[tuple[Heard, float]]:
-        """The settled listings whose revision a book is, and when each was seen to be settled."""
+        """The settled listings whose revision a book is, and when each was seen to be settled.
+
+        An empty listing says nothing: drives in trouble give some.
+        """
         path = self.path_of(book.volume)
-        heard = [one for one in self._drive.heard if one.path == path and not one.again]
+        heard = [one for one in self._drive.heard if one.path == path and one.pages and not one.again]
         for place, last in enumerate(heard):
             if self.is_whole(book, last.pages) and self._has_settled(heard[: place + 1]):
                 yield last, last.when

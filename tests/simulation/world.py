@@ -6,7 +6,7 @@ import json
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
-from tests.simulation.drive import Library, SourceOnTheWire, Trouble
+from tests.simulation.drive import CACHE, Library, SourceOnTheWire, Trouble
 from tests.simulation.memory_store import MemoryStore
 from tests.simulation.queues import CloudQueue, DispatchOnTheWire, Punctuality, Request
 from tests.simulation.rules import Book, Rules
@@ -239,18 +239,25 @@ class World:
         """Give everything its time; then three further polls have to do."""
         schedule = self.schedule
         self.calm()
-        for _ in range(self.rules.polls_before_the_last()):
-            schedule.now = max(schedule.now, self.rules.next_due()) + 1.0
+        for _ in range(self.rules.polls_before_the_last(_GIVE_UP_EPOCHS)):
+            schedule.now = max(schedule.now + self._pause, self.rules.next_due()) + 1.0
             self.poll()
             schedule.run()
-        schedule.now = max(schedule.now + self.profile.patience, self.rules.next_due()) + 1.0
+            if schedule.over:
+                return
+        schedule.now = max(schedule.now + max(CACHE, _GIVE_UP_AFTER), self.rules.next_due()) + 1.0
         for _ in range(3):
-            schedule.now += max(self.profile.interval, self.profile.patience) + 60.0
+            schedule.now += self._pause
             self.poll()
             schedule.run()
             if schedule.over:
                 return
         self.rules.all_came_to_an_end(self.told)
+
+    @property
+    def _pause(self) -> float:
+        """Seconds between two polls in which what was listed settles."""
+        return max(self.profile.interval, self.profile.patience) + 60.0
 
     def change(self) -> None:
         """Something happens to a folder of the drive."""
