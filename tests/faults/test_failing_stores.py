@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.app.world import World
+from tests.support.clock import FakeClock
 from tests.support.disks import FullFrom, tmpfs
+from tests.support.lying_store import LyingStore
 from tests.support.memory_source import picture
 from tests.support.watched_store import WatchedStore
 
+from pagebind.adapters.stores.folder import FolderStore
 from pagebind.core import keys
 from pagebind.errors import StoreUnavailable
 
@@ -274,3 +277,94 @@ def everything_below(folder: Path) -> list[Path]:
 def bind(folder: Path, also: Path) -> None:
     """Let a file system stand in a second place."""
     subprocess.run(["mount", "--bind", str(folder), str(also)], check=True)
+
+
+def lying(world: World) -> tuple[LyingStore, LyingStore]:
+    """Let both stores of the world lie when they are told to."""
+    work, library = LyingStore(world.folders), LyingStore(world.books)
+    world.work, world.library = work, library
+    return work, library
+
+
+class TestLies:
+    """A store that does not do what it says is nobody's to mend; but no book may be wrong, and nothing go on for ever."""
+
+    @pytest.mark.parametrize("prefix", [keys.MANIFESTS, keys.SENT, keys.STAGING, keys.DONE, keys.RUNS])
+    def test_writes_that_are_lost(self, world: World, right: dict[str, bytes], prefix: str) -> None:
+        """While it lies no book is wrong; when it does not any more the next run makes what lacks."""
+        work, _ = lying(world)
+        work.loses = lambda key: key.startswith(prefix)
+        result = run(world)
+        assert work.told
+        assert_no_wrong_book(world, right)
+        assert world.source.downloads.total() <= 2 * len(PAGES)
+        assert result.error is None
+        work.truth()
+        assert run(world).error is None
+        assert world.files("library") == right
+        assert run(world).error is None
+        assert world.names(keys.STAGING) == []
+
+    def test_a_book_that_is_lost(self, world: World, right: dict[str, bytes]) -> None:
+        """There is a receipt for it: that looks as if somebody had removed it, and is held."""
+        _, library = lying(world)
+        library.loses = lambda key: key == KEYS[0]
+        for _ in range(2):
+            result = run(world)
+            library.truth()
+            assert world.files("library") == {KEYS[1]: right[KEYS[1]]}
+            assert [problem.code for problem in result.problems] == ["removed"]
+            assert "have it made again by `pagebind bind" in result.problems[0].fix
+
+    @pytest.mark.parametrize("lie", ["flips", "cuts"])
+    @pytest.mark.parametrize("prefix", [keys.MANIFESTS, keys.STAGING, keys.DONE])
+    def test_other_bytes_than_were_written(self, world: World, right: dict[str, bytes], prefix: str, lie: str) -> None:
+        work, _ = lying(world)
+        setattr(work, lie, lambda key: key.startswith(prefix))
+        run(world)
+        run(world)
+        assert_no_wrong_book(world, right)
+        work.truth()
+        result = run(world)
+        assert result.error is None
+        assert world.files("library") == right
+
+    @pytest.mark.parametrize("prefix", [keys.MANIFESTS, keys.SENT, keys.STAGING, keys.DONE])
+    def test_listings_that_lack_what_is_new(self, world: World, right: dict[str, bytes], prefix: str) -> None:
+        work, _ = lying(world)
+        work.hides = lambda key: key.startswith(prefix)
+        run(world)
+        assert work.told
+        assert_no_wrong_book(world, right)
+        work.truth()
+        assert run(world).error is None
+        assert world.files("library") == right
+
+    def test_listings_that_show_what_is_deleted(self, world: World, right: dict[str, bytes]) -> None:
+        work, _ = lying(world)
+        assert run(world).error is None
+        work.ghosts = lambda key: key.startswith(keys.STAGING)
+        world.source.add("/c/Series/Vol 1/4.jpg")
+        run(world)
+        run(world)
+        assert work.told
+        books = world.files("library")
+        assert books[KEYS[1]] == right[KEYS[1]]
+        work.truth()
+        assert run(world).error is None
+        assert list(world.pages_in(KEYS[0]).values()) == [
+            file.data for path, file in world.source.files.items() if "Vol 1" in path
+        ]
+
+    @pytest.mark.parametrize("hours", [-30, -5, 5, 30])
+    def test_a_clock_that_is_hours_off(self, world: World, right: dict[str, bytes], hours: int) -> None:
+        skewed = FakeClock(world.clock.now() + hours * 3600)
+        work = FolderStore(world.root / "work", clock=skewed)
+        world.work, world.library = work, FolderStore(world.root / "library", work=work, clock=skewed)
+        for _ in range(2):
+            result = run(world)
+            assert result.error is None
+            assert world.files("library") == right
+        world.source.add("/c/Series/Vol 1/4.jpg")
+        assert run(world).error is None
+        assert len(world.pages_in(KEYS[0])) == 4

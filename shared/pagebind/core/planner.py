@@ -311,6 +311,8 @@ def _shrunk(facts: Facts) -> Verdict | None:
 
 def _unsent(facts: Facts, policy: Policy, now: float) -> Verdict:
     head = _head(facts)
+    if facts.sent_here:  # or a store that loses what is written would be written to without end
+        return Verdict(State.FETCHING, Action.NONE, "handed out, though the store does not show it: the next run sees")
     if facts.history.ambiguous:
         return Verdict(State.WAITING, Action.SETTLE, "two polls saw different listings; the next one decides")
     patience = policy.settle + (0.0 if facts.may_refresh or policy.settle <= 0 else CACHE_SECONDS)
