@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import socket
 import struct
 import threading
@@ -55,7 +56,7 @@ class HostileServer:
     """Answers each request by the script of the longest beginning of its path, then closes the connection.
 
     Attributes:
-        requests: the heads that came.
+        requests: those that came.
         connections: how many were made, also by those that never asked.
         sent: bytes of answers whose other side has left, by path.
     """
@@ -118,13 +119,13 @@ class HostileServer:
                 self._answer(stream)
 
     def _answer(self, stream: socket.socket) -> None:
-        head = b""
-        while b"\r\n\r\n" not in head:
+        request = b""
+        while not _is_whole(request):
             came = stream.recv(65536)
             if not came:
                 return
-            head += came
-        self.requests.append(head.decode("latin-1"))
+            request += came
+        self.requests.append(request.decode("latin-1"))
         path = self.requests[-1].split(" ")[1]
         script = max((known for known in self._scripts if path.startswith(known)), key=len, default=None)
         assert script is not None, f"nobody answers {path}"
@@ -133,6 +134,13 @@ class HostileServer:
             self._scripts[script](peer)
         finally:
             self.sent[script] = peer.sent
+
+
+def _is_whole(request: bytes) -> bool:
+    """Whether its body is here too: who closes without having read it takes the answer back."""
+    head, ended, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+    return bool(ended) and len(body) >= (int(length[1]) if length else 0)
 
 
 def head(status: int = 200, *, length: int | None = None, kind: str = "image/png", **headers: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,16 @@ def file_failure(source: AlistSource, *, size: int = len(PICTURE)) -> SourceErro
     assert error.path == "/comics/bad"
     assert fetched(source, "good") == PICTURE
     return error
+
+
+@contextmanager
+def traced() -> Iterator[Callable[[], int]]:
+    """Gives the most bytes that Python held at once since."""
+    tracemalloc.start()
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def check_run_with_one_bad_page(folder: Path, link: str, *words: str, **settings: object) -> World:

@@ -124,7 +124,7 @@ class Reply:
     @property
     def is_packed(self) -> bool:
         """Whether the body is not the content itself."""
-        return self.header("Content-Encoding").strip().lower() in _PACKED
+        return any(name.strip() in _PACKED for name in self.header("Content-Encoding").lower().split(","))
 
     def chunks(self) -> Iterator[bytes]:
         """The body as it comes, encoded as it was sent, from its beginning even after a `peek`.
