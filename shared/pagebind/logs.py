@@ -155,6 +155,17 @@ class _Diverted(logging.Filter):
         return False
 
 
+@contextmanager
+def texts_untold() -> Iterator[None]:
+    """Of exceptions that nobody takes, in threads or while objects end, only what `told_of` gives is told meanwhile."""
+    before = threading.excepthook, sys.unraisablehook
+    threading.excepthook, sys.unraisablehook = _thread_died, _exception_ignored
+    try:
+        yield
+    finally:
+        threading.excepthook, sys.unraisablehook = before
+
+
 def _thread_died(args: threading.ExceptHookArgs) -> None:
     if args.exc_type is not SystemExit:
         log.error("a thread died", exc_info=args.exc_value)
@@ -197,11 +208,11 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
     else:
         fields = {"logger": record.name, "line": f"{record.filename}:{record.lineno}"}
     if record.exc_info and record.exc_info[1] is not None:
-        fields |= _exception(record.exc_info[1])
+        fields |= told_of(record.exc_info[1])
     return {name: printable(value) if isinstance(value, str) else value for name, value in fields.items()}
 
 
-def _exception(error: BaseException) -> dict[str, object]:
+def told_of(error: BaseException) -> dict[str, object]:
     """What may be told of any exception: kind and places. Texts only of our own, which hold no secret by contract."""
     told: dict[str, object] = {"exception": _kind(error)}
     if isinstance(error, PagebindError):

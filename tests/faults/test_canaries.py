@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,19 +16,27 @@ from tests.faults.telltale import ANSWERS, AS_SAID, FORMS, Telltale
 from tests.support.logging_state import kept_logging
 from tests.support.receiver import Receiver
 
+from pagebind.adapters.alist import AlistSource
 from pagebind.adapters.clock import SystemClock
 from pagebind.adapters.dispatch.local import LocalDispatch
+from pagebind.adapters.stores.folder import FolderStore
+from pagebind.cli.session import WRONG_USE
 from pagebind.config import template
+from pagebind.core.model import Item
 from pagebind.demo.accounts import User
 from pagebind.demo.pictures import png
+from pagebind.ports.dispatch import FetchTask
+from pagebind.ports.source import Download
+from pagebind.wiring import build, read_configuration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import NoReturn
 
 pytest.importorskip("apprise")
 
-_SHOWN = 400
+_SHOWN, _MOST = 400, 6
 OTP = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXPKR2WC3TB"
 
 
@@ -108,7 +117,7 @@ class Aviary:
         found = search(self.canaries(), [*self.sinks, *files])
         shown = {one.name: one.content for one in [*self.sinks, *files]}
         told = (f"{one.kind} in {one.where}: {shown.get(one.where, b'')[:_SHOWN]!r}" for one in found)
-        assert not found, "\n".join(told)
+        assert not found, "\n".join([*told][:_MOST])
 
 
 @pytest.fixture
@@ -210,4 +219,126 @@ def test_when_the_server_says_it_back(aviary: Aviary, asked: str) -> None:
         before = server.told
         aviary.call("doctor" if asked in ("me", "settings") else "run")
         assert server.told > before
+    aviary.check()
+
+
+def _in_the_source(monkeypatch: pytest.MonkeyPatch, fail: Callable[..., NoReturn]) -> None:
+    monkeypatch.setattr(AlistSource, "list", fail)
+
+
+def _in_the_store(monkeypatch: pytest.MonkeyPatch, fail: Callable[..., NoReturn]) -> None:
+    monkeypatch.setattr(FolderStore, "put", fail)
+
+
+def _in_a_thread_that_fetches(monkeypatch: pytest.MonkeyPatch, fail: Callable[..., NoReturn]) -> None:
+    monkeypatch.setattr(AlistSource, "download", fail)
+
+
+def _in_a_thread_that_tells(monkeypatch: pytest.MonkeyPatch, fail: Callable[..., NoReturn]) -> None:
+    monkeypatch.setattr("pagebind.adapters.notify.apprise._Address.tell", fail)
+
+
+def _in_the_configuration(monkeypatch: pytest.MonkeyPatch, fail: Callable[..., NoReturn]) -> None:
+    monkeypatch.setattr("pagebind.wiring.build", fail)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [_in_the_source, _in_the_store, _in_a_thread_that_fetches, _in_a_thread_that_tells, _in_the_configuration],
+)
+def test_when_something_happens_that_nobody_foresaw(
+    aviary: Aviary, monkeypatch: pytest.MonkeyPatch, place: Callable[..., None]
+) -> None:
+    def fail(*_: object, **__: object) -> NoReturn:
+        told = "; ".join(one.value for one in aviary.canaries())
+        try:
+            raise KeyError(told)  # noqa: TRY301  a cause comes from raising
+        except KeyError as error:
+            raise RuntimeError(f"what I hold is {told}") from error
+
+    place(monkeypatch, fail)
+    answer = aviary.call("run")
+    assert answer.status == (0 if place is _in_a_thread_that_tells else 1)
+    assert "RuntimeError" in answer.err
+    assert "test_canaries.py" in answer.err
+    # Records carry the exception itself; what becomes of it is its handler's, which writes to standard error.
+    aviary.sinks = [of_text("standard output", answer.out), of_text("standard error", answer.err)]
+    aviary.check()
+
+
+def test_the_wrong_in_the_configuration(aviary: Aviary) -> None:
+    """What people write where it does not belong, or half right."""
+    secret = aviary.given["hook address"].value
+    right = aviary.config.read_text(encoding="utf-8")
+    url = f'url = "{aviary.server.url}"'
+    for wrong in (
+        f"http://reader:{secret}@host",
+        f"htp://reader:{secret}@host",
+        f"reader:{secret}@host",
+        f"http://host/?token={secret}",
+        f"host?token={secret}",
+        f"http://[{secret}@host",
+        f"alist-{secret}",
+        f"s3://key:{secret}@bucket",
+        f"https://bucket.s3.amazonaws.com/x?X-Amz-Signature={secret}",
+    ):
+        assert right.count(url) == 1
+        for place in (url, f'url = "{(aviary.home / "store").as_uri()}"'):
+            aviary.config.write_text(right.replace(place, f'url = "{wrong}"'), encoding="utf-8")
+            assert aviary.call("run").status == WRONG_USE
+        if "://" in wrong:  # anything else is the path of a file, and told as that
+            aviary.keep(f"run with {wrong[:12]}", call("run", "--json", "--config", wrong))
+    for wrong in (
+        f'token = "{secret}"',
+        f'password = "{secret}"',
+        f"token = {secret}",
+        f'"{secret}',
+        f"token=[{secret}",
+    ):
+        aviary.config.write_text(f'[source]\nurl = "http://host"\n{wrong}\n', encoding="utf-8")
+        assert aviary.call("doctor").status == WRONG_USE
+    aviary.check()
+
+
+def test_when_those_who_are_told_are_not_there(aviary: Aviary, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = aviary.given["notifier"].value
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        for address in (
+            f"json://127.0.0.1:{port}/{secret}",
+            f"json://u:{secret}@no-such-host.invalid/{secret}",
+            f"discord://{secret}",
+            f"tgram://{secret}",
+            f"nothing://{secret}",
+            f"{secret}",
+            f"json://[{secret}",
+        ):
+            monkeypatch.setenv("NOTIFIER", address)
+            aviary.call("notify", "--test", "--hooks")
+            aviary.call("doctor")
+    for status in (302, 401, 500):
+        aviary.receiver.refuse(status, "/", Location=f"/?x={secret}")
+        monkeypatch.setenv("NOTIFIER", aviary.receiver.address(f"/{secret}"))
+        assert aviary.call("notify", "--test", "--hooks").status != 0
+    aviary.check()
+
+
+def test_nothing_prints_as_a_secret(aviary: Aviary) -> None:
+    settings = read_configuration(str(aviary.config), os.environ, aviary.home).settings(os.environ)
+    parts = build(settings, os.environ)
+    sign = aviary.server.signs.sign("/comics/Here/1/1.png")
+    secret = aviary.given["cookie"].value
+    item = Item("1.png", 1, sign=sign)
+    records = [
+        settings,
+        parts,
+        parts.news(),
+        item,
+        FetchTask("v", "p", "/comics/Here/1/1.png", "/comics", "1.png", 1, 1, 1, sign=sign),
+        Download("/comics/Here/1/1.png", sign, 1, headers={"Cookie": secret}),
+        *settings.hooks,
+        *parts.watches,
+    ]
+    aviary.sinks += [of_text(type(one).__name__, f"{one} {one!r}") for one in records]
     aviary.check()

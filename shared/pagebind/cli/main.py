@@ -87,9 +87,19 @@ def entry() -> NoReturn:
     """The console script."""
     _write_any_name()
     try:
-        from pagebind.cli import session
+        from pagebind import logs
+        from pagebind.cli import session  # noqa: F401  loaded here, where Ctrl-C is no traceback
     except KeyboardInterrupt:
         sys.exit(130)
+    with logs.texts_untold():
+        status = _called()
+    sys.exit(status)
+
+
+def _called() -> int:
+    """Do what the command line says, and give the exit status."""
+    from pagebind.cli import session
+
     try:
         status = pagebind.main(prog_name="pagebind", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -105,10 +115,20 @@ def entry() -> NoReturn:
         sys.stderr.close()
         status = session.FAILED
     except OSError as error:
-        if error.filename is not None:
-            raise
-        status = _end_of_output(error)
-    sys.exit(status or 0)
+        status = _end_of_output(error) if error.filename is None else _unforeseen(error)
+    except Exception as error:  # noqa: BLE001  Python would print its text, which nobody has looked at
+        status = _unforeseen(error)
+    return status or session.OK
+
+
+def _unforeseen(error: Exception) -> int:
+    """A mistake in the program, told without the text of the exception: that may hold a token or a link."""
+    from pagebind import logs
+    from pagebind.cli import session
+
+    about = ", ".join(f"{name}: {value}" for name, value in logs.told_of(error).items())
+    click.echo(f"error: this is a mistake in Pagebind; please report it with this line ({about})", err=True)
+    return session.FAILED
 
 
 def _leave_at_once(status: int) -> NoReturn:

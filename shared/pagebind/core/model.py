@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -20,14 +20,15 @@ class Item:
     """One line of a listing, as the server gave it.
 
     The field names are those of `fs/list`, so that a decoder can fill it without a second pass. ``modified`` is the
-    server's RFC 3339 text; ``hash_info`` maps kinds (``md5``, ``sha1``, ``sha256``) to hex digests.
+    server's RFC 3339 text; ``sign`` opens the file, and is not shown; ``hash_info`` maps kinds (``md5``, ``sha1``,
+    ``sha256``) to hex digests.
     """
 
     name: str
     size: int = 0
     is_dir: bool = False
     modified: str = ""
-    sign: str = ""
+    sign: str = field(default="", repr=False)
     hash_info: dict[str, str] | None = None
 
 

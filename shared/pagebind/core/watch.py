@@ -53,6 +53,10 @@ class Watch(NamedTuple):
     direction: str = ""
     reader: str = ""
 
+    def __repr__(self) -> str:
+        """Without the headers: one may be a cookie."""
+        return f"Watch({self.path!r}, {self.template!r})"
+
     def filter_in(self, folder: str) -> Callable[[str, bool], bool] | None:
         """`leaves_out` for the names in one folder; None where there are no filters, so that nobody has to ask."""
         return partial(self.leaves_out, folder) if self.excluded is not None else None

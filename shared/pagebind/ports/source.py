@@ -45,7 +45,7 @@ class Download:
         size: bytes, as listed.
         link: as `Source.link` gives it; empty: it is asked for.
         password: gives the folder's, or an empty text; called only when a fresh sign is asked for.
-        headers: what the drive wants, e.g. a User-Agent.
+        headers: what the drive wants, e.g. a User-Agent; one may be a cookie, so they are not shown.
         start: the first byte that is wanted; the ones before are here already.
     """
 
@@ -53,7 +53,7 @@ class Download:
     sign: str = field(repr=False)
     size: int
     password: Callable[[], str] = field(default=str, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     start: int = 0
     link: str = ""
 
