@@ -1,0 +1,182 @@
+"""Signals at any instant of `run` and `serve`, on every kind of store: ended in time, nothing half-written.
+
+As systemd, docker, Cloud Run and Kubernetes send them: SIGTERM, some seconds of grace, SIGKILL. What is tried is spread
+evenly over the measured length of a run that nobody disturbs. For more instants than CI has time for::
+
+    PAGEBIND_TEST_INSTANTS=30 pytest tests/faults/test_signals.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.cli.command import until
+from tests.faults.crash_forks import Forks
+from tests.faults.crash_marks import Marks
+from tests.faults.crash_sites import BOOKS, KINDS, Ground, ground
+
+from pagebind.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from tests.faults.crash_child import Order
+    from tests.faults.crash_sites import Site
+
+    from pagebind.demo.object_stores import GcsServer, S3Server
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are another thing there")
+
+INSTANTS = int(os.environ.get("PAGEBIND_TEST_INSTANTS", "2"))
+GRACE = 10.0
+"""Seconds that Cloud Run and docker leave before they kill; Kubernetes leaves thirty."""
+
+BEGUN = 0.1
+"""Part of a run in which a process sets itself up, and a signal ends it as it ends any process."""
+
+WAYS: Sequence[tuple[signal.Signals, ...]] = (
+    (signal.SIGTERM,),
+    (signal.SIGINT,),
+    (signal.SIGTERM, signal.SIGTERM),
+    (signal.SIGHUP,),
+)
+ENDS = {signal.SIGTERM: {143, -signal.SIGTERM}, signal.SIGINT: {130}, signal.SIGHUP: {-signal.SIGHUP}}
+"""By their statuses: caught, or, of a second one and of a terminal that is closed, as the system ends a process."""
+
+
+@dataclass(slots=True)
+class Field:
+    """Where runs are disturbed.
+
+    ``lengths``: seconds of an undisturbed `run`, and of the first round of `serve`; ``right``: its books.
+    """
+
+    ground: Ground
+    forks: Forks
+    folder: Path
+    right: dict[str, bytes]
+    lengths: dict[str, float]
+    number: int = 0
+
+    def site(self) -> Site:
+        self.number += 1
+        return self.ground.site(self.folder / f"site{self.number}")
+
+    def start(self, site: Site, command: str) -> int:
+        """Begin the command. Its process id."""
+        return self.forks.start(self.order(site, command))
+
+    def end(self) -> int:
+        """Wait for its end, and for that of what it had asked of the store. Its status."""
+        status = self.forks.wait()
+        self.ground.settle()
+        return status
+
+    def order(self, site: Site, command: str) -> Order:
+        Marks(site.home / "marks", new=True).close()
+        words = {"run": ["--settle", "0"], "serve": ["--every", "1h"]}[command]
+        return {
+            "argv": ["pagebind", command, "--json", "--config", str(site.config), *words],
+            "env": {**site.environment, "PAGEBIND_BIND_SETTLE": "0s"},
+            "marks": str(site.home / "marks"),
+            "output": str(site.home / "output"),
+        }
+
+    def run(self, site: Site) -> int:
+        """The status of an undisturbed run."""
+        self.start(site, "run")
+        return self.end()
+
+
+def documents(site: Site) -> list[dict[str, Any]]:
+    """What was said on standard output: whole lines of JSON, and nothing else."""
+    text = (site.home / "output").read_text()
+    assert not text or text.endswith("\n"), text
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def field(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
+    """One of each kind of store, and what an undisturbed run over it makes."""
+    folder = tmp_path_factory.mktemp(request.param)
+    server: GcsServer | S3Server | None = None
+    if request.param != "folder":
+        server = request.getfixturevalue(f"{request.param}_server")
+    try:
+        with ground(request.param, folder, server) as there, Forks() as forks:
+            yield measured(Field(there, forks, folder, {}, {}))
+    except ConfigError as error:
+        pytest.skip(f"{error}: {error.fix}")
+
+
+def measured(field: Field) -> Field:
+    """Twice: the first run loads what all later ones need not load again."""
+    for _ in range(2):
+        site = field.site()
+        begun = time.monotonic()
+        field.forks.start({**field.order(site, "run"), "learn": str(field.folder / "learned")})
+        assert field.end() == 0
+        field.lengths["run"] = time.monotonic() - begun
+        field.right = site.books()
+        site.remove()
+    assert len(field.right) == BOOKS
+    site = field.site()
+    begun = time.monotonic()
+    pid = field.start(site, "serve")
+    until(lambda: (site.home / "output").exists() and len(documents(site)) == 1)
+    field.lengths["serve"] = time.monotonic() - begun
+    os.kill(pid, signal.SIGTERM)
+    assert field.end() == 143
+    assert site.books() == field.right
+    site.remove()
+    return field
+
+
+@pytest.mark.parametrize("command", ["run", "serve"])
+def test_at_any_instant(field: Field, command: str) -> None:
+    said = []
+    for number in range(INSTANTS):
+        part = BEGUN + (1 - BEGUN) * (number + 0.5) / INSTANTS
+        site = field.site()
+        way = WAYS[(number + KINDS.index(field.ground.kind) + (command == "serve")) % len(WAYS)]
+        pid = field.start(site, command)
+        time.sleep(part * field.lengths[command])  # it is the instant that is tried
+        status, seconds = send(field, pid, way)
+        where = f"{command} {part:.2f} {[one.name for one in way]}: {status} after {seconds:.1f} s"
+        assert seconds < GRACE, where
+        assert status in ENDS[way[0]] | ({0} if command == "run" else set()), where
+        said.append(check_said(site, command, status, where))
+        assert site.books().items() <= field.right.items(), where
+        assert field.run(site) == 0, where
+        assert site.books() == field.right, where
+        assert site.left() == [], where
+        assert len(site.receipts()) == BOOKS
+        assert {digest for of_one in site.receipts().values() for digest in of_one} == site.versions(), where
+        site.remove()
+    assert any(said)
+
+
+def send(field: Field, pid: int, way: Sequence[signal.Signals]) -> tuple[int, float]:
+    """The status with which it ended, and how long after the signals that was."""
+    begun = time.monotonic()
+    for one in way:
+        os.kill(pid, one)
+    return field.end(), time.monotonic() - begun
+
+
+def check_said(site: Site, command: str, status: int, where: str) -> bool:
+    """What was on standard output; whether it told of the interruption."""
+    told = documents(site)
+    errors = (site.home / "output.errors").read_text()
+    assert "Traceback" not in errors, where + errors
+    if status < 0:  # ended by the system, in the middle of whatever it was at
+        return True
+    assert len(told) == 1 or (command == "serve" and len(told) == 2), where
+    return {"bound", "waiting", "problems"} <= told[-1].keys()
