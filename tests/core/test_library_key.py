@@ -23,6 +23,7 @@ def filled(template: str, series: str, volume: str) -> str:
         ('a<b>c:d"e', "f|g?h*i\\j", "a_b_c_d_e/f_g_h_i_j.cbz"),
         ("tab\there", "line\nbreak\x7f", "tab_here/line_break_.cbz"),
         ("turned\u202eround", "x\u200fy", "turned_round/x_y.cbz"),
+        ("a\u061cb", "two\u2028lines\u2029", "a_b/two_lines_.cbz"),
         ("half\ud800", "x", "half_/x.cbz"),
         ("Dots...", "Dots...", "Dots___/Dots....cbz"),
         ("End. . ", "x", "End___/x.cbz"),

@@ -260,6 +260,8 @@ def test_where_nothing_less_is_enough_each_name_gets_its_place(ordered: list[str
         ("console.jpg", "console.jpg"),
         ("e\u0301.jpg", "é.jpg"),
         ("half\ud800.jpg", "half_.jpg"),
+        ("C:1.jpg", "C_1.jpg"),
+        ("turned\u202eround\u2069\u061c\u2028.jpg", "turned_round___.jpg"),
         ("漢" * 80 + ".jpeg", "漢" * 65 + ".jpeg"),
         ("a" * 300, "a" * 200),
         ("a." + "b" * 300, "a." + "b" * 198),

@@ -13,7 +13,6 @@ from tests.support.world import World
 
 from pagebind.adapters.alist.envelope import ListData
 from pagebind.adapters.alist.listing import MOST_ENTRIES, list_folder
-from pagebind.adapters.dispatch.local import LocalDispatch
 from pagebind.core.model import Item
 from pagebind.demo.drives import LocalDrive
 from pagebind.demo.pictures import png
@@ -23,6 +22,8 @@ from pagebind.errors import ListingFailed, SourceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("in_haste")
 
 MILLION = 10**6
 
@@ -34,11 +35,8 @@ def drive(tmp_path: Path) -> LocalDrive:
 
 
 @pytest.fixture
-def world(tmp_path: Path, drive: LocalDrive, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A server with a volume that is well; pages that fail are tried again at once."""
-    defaults = LocalDispatch.__init__.__kwdefaults__
-    assert defaults is not None
-    monkeypatch.setitem(defaults, "backoff", 0.0)
+def world(tmp_path: Path, drive: LocalDrive) -> Iterator[World]:
+    """A server with a volume that is well."""
     with DemoServer({"/comics": drive}) as server:
         made = World(tmp_path, server)
         made.volume("Well/Vol 1")
