@@ -64,7 +64,7 @@ class Piece:
         seed: of this piece.
         instants: so many.
         calls: those from this number on, in steps; 0: none.
-        kill: only this one.
+        kill: only this one, so many ``times``.
         broken: see `Campaign`.
     """
 
@@ -73,12 +73,14 @@ class Piece:
     instants: int = 0
     calls: int = 0
     kill: Strike | None = None
+    times: int = 1
     broken: bool = False
 
     @property
     def about(self) -> int:
         """How many kills it is, about."""
-        return self.instants + (2 * _ABOUT_CALLS[self.kind] // _CALL_STEP if self.calls else 0)
+        calls = 2 * _ABOUT_CALLS[self.kind] // _CALL_STEP if self.calls else 0
+        return self.instants + calls + (self.times if self.kill else 0)
 
 
 def pieces(kinds: Sequence[str], kills: int, seed: int, *, calls: bool, broken: bool) -> Iterator[Piece]:
@@ -103,7 +105,8 @@ def work(piece: Piece, folder: str | None) -> Findings:
         campaign = Campaign(piece.kind, Path(home) / "all", piece.seed, broken=piece.broken, tell=tell)
         with campaign:
             if piece.kill is not None:
-                campaign.strike(piece.kill)
+                for _ in range(piece.times):
+                    campaign.strike(piece.kill)
             campaign.instants(piece.instants)
             if piece.calls:
                 campaign.calls(piece.calls, _CALL_STEP)
@@ -181,15 +184,18 @@ def table(found: dict[str, Findings], seed: int, seconds: float) -> str:
     for kind, of in found.items():
         length = f"{median(of.lengths):.2f} s" if of.lengths else "none"
         lines += [
-            f"{kind}: {of.kills} kills: {of.instants} at instants,"
-            f" {of.calls['before']} before a call, {of.calls['after']} after one; an undisturbed run takes {length};"
-            f" {of.seconds / max(1, of.kills):.2f} s a kill, all in all",
+            f"{kind}: {of.kills} kills: {of.instants} at instants, {of.calls['before']} before a call,",
+            f"  {of.calls['after']} after one; an undisturbed run takes {length}; {_each(of):.2f} s a kill, all in all",
             *_bars("phase", {phase: of.phases[phase] for phase in PHASES}, of.instants),
             *_bars("tenth of the run", {f"{tenth + 1}": of.tenths[tenth] for tenth in range(10)}, of.instants),
             f"  fewer than a tenth of the instants: {', '.join(of.lacking) or 'no phase'}",
             "  " + ", ".join(f"{of.faults[fault]} {fault}" for fault in FAULTS),
         ]
     return "\n".join([*lines, f"seed {seed}, {seconds:.0f} s"])
+
+
+def _each(of: Findings) -> float:
+    return of.seconds / max(1, of.kills)
 
 
 def _bars(what: str, counts: dict[str, int], total: int) -> list[str]:
@@ -203,7 +209,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     kinds = KINDS if chosen.store == "all" else (chosen.store,)
     if chosen.kill is not None:
-        todo = [Piece(kind, f"{chosen.seed}", kill=chosen.kill, broken=chosen.broken) for kind in kinds]
+        todo = [
+            Piece(kind, f"{chosen.seed}", kill=chosen.kill, times=chosen.times, broken=chosen.broken) for kind in kinds
+        ]
     else:
         todo = list(pieces(kinds, chosen.kills, chosen.seed, calls=chosen.calls, broken=chosen.broken))
     begun = time.monotonic()
@@ -224,6 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=2, help="processes that kill at the same time (2)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="else a new one")
     parser.add_argument("--kill", type=crash_strikes.parse, metavar="WORDS", help="only this one, as a finding says")
+    parser.add_argument("--times", type=int, default=1, help="how often: instants never meet twice the same (1)")
     parser.add_argument("--broken", action="store_true", help="let finalize write books bit by bit at their final key")
     parser.add_argument("--folder", help="where all is made, for a time; else the usual place of temporary files")
     return parser

@@ -137,9 +137,10 @@ class Campaign:
     # -- what is struck
 
     def instants(self, kills: int) -> None:
-        """Kill so many runs at random instants: over their whole length, and in phases that have been hit too seldom."""
+        """Kill so many runs at random instants: of all their length, and in phases that have been hit too seldom."""
+        aimed_well = True
         while self.findings.instants < kills:
-            self.strike(self._chosen())
+            aimed_well = self.strike(self._chosen() if aimed_well else self._anywhere())
             self._since_measured += 1
             if self._since_measured >= _REMEASURED:
                 self._measure()
@@ -148,8 +149,11 @@ class Campaign:
         phases, wanted = self.findings.phases, _WANTED_SHARE * (self.findings.instants + 1)
         rarest = min(COUNTED, key=lambda phase: phases[phase])
         if phases[rarest] >= wanted:
-            return AtTime(self._dice.random())
+            return self._anywhere()
         return InPhase(rarest, self._dice.randint(1, _VISITS.get(rarest, BOOKS)), self._dice.random())
+
+    def _anywhere(self) -> Strike:
+        return AtTime(self._dice.random())
 
     def calls(self, first: int = 1, step: int = 1) -> None:
         """Kill a run before, and one after, its call ``first``, and so on in steps, until runs have no such calls.
@@ -172,9 +176,11 @@ class Campaign:
                 killed, found = False, [("failed", "a run did not end")]
         if found:
             self.findings.faults.update({fault for fault, _ in found})
-            words = f"--store {self._kind} --seed {self._seed} --kill '{strike}'" + " --broken" * self._broken
+            words = f"--store {self._kind} --kill '{strike}'" + " --broken" * self._broken
             what = "; ".join(f"{fault}: {text}" for fault, text in found[:5])
-            self.findings.told.append(f"kill {self.findings.kills} of {self._kind}: {what}\n  again: tests/crash {words}")
+            self.findings.told.append(
+                f"kill {self.findings.kills} of {self._kind}: {what}\n  again: tests/crash {words}"
+            )
         self._tell()
         return killed
 
@@ -317,7 +323,7 @@ def _wrong(site: Site, status: int) -> str:
     said = (site.home / "output").read_text()
     errors = (site.home / "output.errors").read_text()
     if status != 0:
-        return f"status {status}: {said[-2000:]}{errors[-2000:]}"
+        return f"the run after it ended with status {status}: {said[-2000:]}{errors[-2000:]}".replace("\n", " ")
     document = json.loads(said)
     return said if document["waiting"] or document["held"] or document["problems"] else ""
 

@@ -42,8 +42,8 @@ class Order(TypedDict, total=False):
 
     ``argv`` and ``env`` of the command; files for its ``marks`` and ``output``; ``learn``: a file for the names of all
     modules that it loaded. Killed: ``seconds`` after it began, or after the ``visit``-th beginning of ``phase``; or at
-    the ``call``-th call to the store, before it or ``after`` it, counting those named ``only``. ``broken``: books are
-    written at their final key, bit by bit.
+    the ``call``-th call to the store, before it or ``after`` it, counting those named ``only``, e.g. ``library put``.
+    ``broken``: books are written at their final key, bit by bit.
     """
 
     argv: list[str]
@@ -69,7 +69,7 @@ def run(order: Order) -> NoReturn:
         sys.argv = order["argv"]
         marks = Marks(Path(order["marks"]))
         _mark_phases(marks)
-        _wrap_stores(order)
+        _wrap_stores(order, marks)
         _arm(order, marks)
         status = _command()
         if "learn" in order:
@@ -157,7 +157,7 @@ def _around(owner: type, name: str, before: Callable[[Any], None], after: Callab
 # -- stores
 
 
-def _wrap_stores(order: Order) -> None:
+def _wrap_stores(order: Order, marks: Marks) -> None:
     """Let the stores that the command gets kill it, or write books as nobody should."""
     plain = wiring.stores
     calls = Calls(order)
@@ -165,8 +165,8 @@ def _wrap_stores(order: Order) -> None:
     def stores(settings: Settings) -> tuple[Store, Store]:
         work, library = plain(settings)
         if "call" in order:
-            work, library = DyingStore(work, calls), DyingStore(library, calls)
-        return work, BitByBit(library, work) if order.get("broken") else library
+            work, library = DyingStore(work, calls, "work"), DyingStore(library, calls, "library")
+        return work, BitByBit(library, work, marks) if order.get("broken") else library
 
     wiring.stores = stores
 
@@ -198,25 +198,25 @@ def die() -> None:
 class DyingStore(FaultyStore):
     """Kills this process before or after a call."""
 
-    def __init__(self, inner: Store, calls: Calls) -> None:
+    def __init__(self, inner: Store, calls: Calls, name: str) -> None:
         super().__init__(inner)
-        self._calls = calls
+        self._calls, self._name = calls, name
 
     def _do(self, operation: str, key: str, call: Callable[[], T]) -> T:
-        last = self._calls.begin(operation)
+        last = self._calls.begin(f"{self._name} {operation}")
         done = call()
         if last:
             die()
         return done
 
     def stream(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        last = self._calls.begin("stream")
+        last = self._calls.begin(f"{self._name} stream")
         yield from self._inner.stream(key, start=start, length=length)
         if last:
             die()
 
     def list(self, prefix: str = "", *, metadata: bool = False, after: str = "") -> Iterator[ObjectInfo]:
-        last = self._calls.begin("list")
+        last = self._calls.begin(f"{self._name} list")
         yield from self._inner.list(prefix, metadata=metadata, after=after)
         if last:
             die()
@@ -231,9 +231,9 @@ class DyingStore(FaultyStore):
 class BitByBit(FaultyStore):
     """A library that does what must never be done: a book grows at its final key. The checks have to find that."""
 
-    def __init__(self, inner: Store, work: Store) -> None:
+    def __init__(self, inner: Store, work: Store, marks: Marks) -> None:
         super().__init__(inner)
-        self._work = work
+        self._work, self._marks = work, marks
 
     def assemble(
         self,
@@ -246,6 +246,7 @@ class BitByBit(FaultyStore):
         content_type: str | None = None,
     ) -> ObjectInfo:
         whole = b"".join(part if isinstance(part, bytes) else self._work.get(part.key) for part in parts)
+        self._marks.enter("publish")
         for piece in range(1, _PIECES):
             self._inner.put(key, whole[: len(whole) * piece // _PIECES], metadata=metadata)
         return self._inner.put(key, whole, metadata=metadata)

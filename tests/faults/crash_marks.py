@@ -47,7 +47,7 @@ class Marks:
     # -- by the run
 
     def enter(self, phase: str) -> None:
-        """This thread begins a phase, which ends the one that it was in. `on_enter` is told, with the visit's number."""
+        """This thread begins a phase, which ends the one that it was in. `on_enter` is told its number."""
         with self._lock:
             self._end_visit()
             me = threading.get_ident()

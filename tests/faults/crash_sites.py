@@ -1,4 +1,4 @@
-"""Where the runs that are killed work: the server with the pages, the store's own server, and for each kill a new place.
+"""Where the runs that are killed work: the server of the pages, the store's own, and for each kill a new place.
 
 What one kill leaves is looked at past the proxy and the command, and removed before the next one.
 """
@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from unittest import mock
 
@@ -29,6 +28,7 @@ from pagebind.demo.store_proxy import Fault, StoreProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from pagebind.adapters.stores.s3_bucket import Bucket, UploadId
     from pagebind.demo.store_calls import Call
@@ -235,7 +235,8 @@ def ground(kind: str, home: Path, store: GcsServer | S3Server | None = None) -> 
         if kind == "folder":
             yield Ground(kind, server, FolderSite, None)
             return
-        store = store or stack.enter_context(GcsServer() if kind == "gcs" else S3Server())
+        if store is None:
+            store = stack.enter_context(GcsServer()) if kind == "gcs" else stack.enter_context(S3Server())
         for bucket in _BUCKETS:
             store.create_bucket(bucket)
         proxy = stack.enter_context(StoreProxy(store))
