@@ -419,6 +419,22 @@ def test_a_lost_receipt_is_written_again_as_it_was(staged: World) -> None:
     assert staged.folders.get(key) == content
 
 
+def test_a_listing_that_comes_while_finalize_looks_keeps_what_is_staged_of_it(staged: World) -> None:
+    """The book is bound; a finalize that tidies up is held up between two of its listings."""
+    staged.finalize(FOLDER)
+    staged.source.add(f"{FOLDER}/4.jpg")
+
+    def hold_up(operation: str, key: str) -> None:
+        if (operation, key) == ("list", f"{keys.SENT}{VOLUME}/"):
+            work.before = lambda *_: None
+            staged.stage(FOLDER)
+
+    staged.work = work = WatchedStore(staged.folders, before=hold_up)
+    assert staged.finalize(FOLDER).outcome is Outcome.NOTHING
+
+    assert len(entry_keys(staged)) == 4
+
+
 def test_what_large_pages_left_on_their_way_is_cleared(staged: World) -> None:
     staged.folders.put(keys.data_key(VOLUME, "half", "n"), b"x", condition=ABSENT)
 

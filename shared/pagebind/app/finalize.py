@@ -201,12 +201,13 @@ class Finalize:
 
     def _look(self, task: FinalizeTask) -> _World | None:
         volume, begun = task.volume, time.perf_counter()
+        # First: whatever is staged by now, the manifest that wants it is listed too.
+        staging = take_staging(self._work, volume)
         refusals = (keys.FAILURES,) if task.existing == "adopt" else ()
         history = inventories.take_one(self._work, volume, (*_LISTED, *refusals))
         head = history.head
         if head is None:
             return None
-        staging = take_staging(self._work, volume)
         newest = load_manifest(self._work, volume, head)
         book = self._library.head(newest.key)
         former = self._former_book(volume, history, newest)
