@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -167,7 +168,8 @@ def send(field: Field, pid: int, way: Sequence[signal.Signals]) -> tuple[int, fl
     """The status with which it ended, and how long after the signals that was."""
     begun = time.monotonic()
     for one in way:
-        os.kill(pid, one)
+        with suppress(ProcessLookupError):  # it was through, or the first one was enough
+            os.kill(pid, one)
     return field.end(), time.monotonic() - begun
 
 
