@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pagebind.app.result import RunResult
     from pagebind.ports.store import ObjectInfo
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("load")]
+
 VOLUMES, PAGES, SIZE = 24, 50, 2_000
 THIRD = VOLUMES // 3
 POLL_INTERVAL = 8.0
