@@ -187,6 +187,11 @@ class Executioner:
         return self._fault
 
 
+def pages_of(volume: int, size: int) -> dict[str, bytes]:
+    """The pages of a volume by name, in order."""
+    return {f"{page:02}.png": picture(f"{volume} {page}", size) for page in range(1, PAGES + 1)}
+
+
 class Ground:
     """A server of pages and a kind of store.
 
@@ -211,6 +216,12 @@ class Ground:
         if self.proxy:
             made.environment |= self.proxy.environment()
         return made
+
+    def right(self) -> dict[str, dict[str, bytes]]:
+        """The pages that each book is to hold."""
+        first = _LARGE if self.kind == "s3" else _SMALL
+        sizes = {volume: first if volume == 1 else _SMALL for volume in range(1, BOOKS + 1)}
+        return {f"Series/Volume {volume}.cbz": pages_of(volume, size) for volume, size in sizes.items()}
 
     def settle(self) -> None:
         """Wait until what a dead process had asked of the store is done: then it says nothing any more."""
@@ -286,9 +297,8 @@ def _serving(root: Path, large: int) -> Iterator[Server]:
     for volume in range(1, BOOKS + 1):
         folder = root / "Series" / f"Volume {volume}"
         folder.mkdir(parents=True)
-        for page in range(1, PAGES + 1):
-            size = large if volume == 1 else _SMALL
-            (folder / f"{page:02}.png").write_bytes(picture(f"{volume} {page}", size))
+        for name, content in pages_of(volume, large if volume == 1 else _SMALL).items():
+            (folder / name).write_bytes(content)
     words = [sys.executable, "-m", "pagebind.demo.server", "--root", str(root)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:
