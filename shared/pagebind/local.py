@@ -88,6 +88,7 @@ class Runner:
         self._bound: dict[str, int] = {}
         self._failures: dict[str, Problem] = {}
         self._forbidden: set[str] = set()
+        self._in_the_way: set[str] = set()
         self._poll: Poll | None = None
         self._assessments: list[Assessment] = []
         self._outdated = False
@@ -256,10 +257,13 @@ class Runner:
             self._dispatch.drain()
 
     def _handle_fetch(self, task: FetchTask, last_attempt: bool) -> None:
+        if task.volume in self._in_the_way:  # its pages could not be kept, and without this one there is no book
+            return
         try:
             fetched = self._fetch(task, last_attempt=last_attempt)
         except KeyRefused as error:
-            self._note(f"{task.volume}/{task.page}", problem_of(error))
+            self._in_the_way.add(task.volume)
+            self._note(f"{task.volume}/", problem_of(error))
             return
         with self._tally:
             self.result.bytes_fetched += fetched.bytes

@@ -23,7 +23,7 @@ from tests.support.watched_store import WatchedStore
 
 from pagebind.adapters.stores.folder import FolderStore
 from pagebind.core import keys
-from pagebind.errors import StoreUnavailable
+from pagebind.errors import KeyRefused, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -227,6 +227,26 @@ class TestReadOnly:
             disk.remount("rw")
             undisturbed(world)
             assert_recovers(world, right)
+
+
+def test_a_folder_of_one_volume_that_may_not_be_written_costs_one_page_and_one_line(
+    world: World, right: dict[str, bytes]
+) -> None:
+    """What is somebody else's in the middle of work, as after a run of another user."""
+    world.concurrency = 1
+
+    def refuse(operation: str, key: str) -> None:
+        if operation == "put" and key.startswith(f"{keys.STAGING}{keys.volume_id('/c/Series/Vol 1')}/"):
+            raise KeyRefused(f"{key} is not writable (Permission denied)", fix="let the user who runs this write there")
+
+    world.work = WatchedStore(world.folders, before=refuse)
+    result = run(world)
+    assert result.error is None
+    assert [volume.key for volume in result.bound] == [KEYS[1]]
+    assert ["is not writable" in problem.message for problem in result.problems] == [True]
+    assert sum(times for path, times in world.source.downloads.items() if "Vol 1" in path) == 1
+    undisturbed(world)
+    assert_recovers(world, right)
 
 
 class TestGone:
