@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.faults import crash_timer
 from tests.faults.crash_campaign import Campaign
-from tests.faults.crash_sites import KINDS
+from tests.faults.crash_sites import KINDS, ground
 from tests.faults.crash_strikes import AtCall, AtTime, InPhase, parse
+
+from pagebind.adapters.stores.s3 import S3Store
+from pagebind.adapters.stores.s3_bucket import Content
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +56,53 @@ def test_a_book_that_is_written_bit_by_bit_at_its_final_key_is_found(tmp_path: P
 
     assert campaign.findings.faults["broken"] == 3
     assert all("broken: Series/Volume" in told for told in campaign.findings.told)
+
+
+def _without(book: Path) -> None:
+    book.unlink()
+
+
+def _cut(book: Path) -> None:
+    book.write_bytes(book.read_bytes()[:-1])
+
+
+def _another(book: Path) -> None:
+    book.write_bytes((book.parent / "Volume 2.cbz").read_bytes())
+
+
+def _staged(book: Path) -> None:
+    entry = book.parents[2] / "work" / "staging" / "volume" / "page.entry"
+    entry.parent.mkdir(parents=True)
+    entry.write_bytes(b"page")
+
+
+def _twice_receipted(book: Path) -> None:
+    receipt = next(book.parents[2].glob("work/done/*/*.json"))
+    receipt.with_name(receipt.name.replace("0001.", "0002.", 1)).write_bytes(receipt.read_bytes())
+
+
+@pytest.mark.xdist_group("crash folder")
+def test_whatever_a_kill_must_not_leave_is_seen(tmp_path: Path) -> None:
+    wrongs = {_without: "missing", _cut: "broken", _another: "differing", _staged: "left over"}
+    with Campaign("folder", tmp_path / "all", "1") as campaign:
+        for spoil, fault in {**wrongs, _twice_receipted: "left over"}.items():
+            with campaign._new_site() as site:
+                campaign._run(campaign._order(site), None)
+                assert campaign._at_end(site) == []
+                spoil(site.home / "library" / "Series" / "Volume 1.cbz")
+                assert {found for found, _ in campaign._at_end(site)} >= {fault}, spoil.__name__
+
+
+@pytest.mark.xdist_group("crash s3")
+def test_an_upload_that_stays_open_is_seen(tmp_path: Path, s3_server: S3Server) -> None:
+    with ground("s3", tmp_path, s3_server) as place:
+        site = place.site(tmp_path / "site")
+        assert isinstance(site.library, S3Store)
+        site.library.bucket.begin_upload("Series/Volume 1.cbz", Content({}))
+
+        assert site.left() == ["upload of Series/Volume 1.cbz"]
+        site.remove()
+        assert list(site.library.bucket.uploads("")) == []
 
 
 @pytest.mark.parametrize(
