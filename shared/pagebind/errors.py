@@ -63,15 +63,18 @@ class PagebindError(Exception):
     def __init__(
         self, message: str, *, fix: str = "", path: str | None = None, retry_after: float | None = None
     ) -> None:
-        self.message = _on_one_line(message)
-        self.fix = _on_one_line(fix)
+        self.message = on_one_line(message)
+        self.fix = on_one_line(fix)
         super().__init__(self.message)
         self.path = path
         self.retry_after = retry_after
 
 
-def _on_one_line(text: str) -> str:
-    """The text with what no line may hold, which names on servers do, written as escapes."""
+def on_one_line(text: str) -> str:
+    r"""The text with what no line may hold, which names on servers do, as escapes: ``\n``, ``\x1b``, ``\u202e``.
+
+    All else stays, also the joiners inside emoji and the wide space of CJK names.
+    """
     return text if text.isprintable() else _NOT_IN_A_LINE.sub(lambda found: repr(found[0])[1:-1], text)
 
 

@@ -20,6 +20,7 @@ from pagebind.core.layout import JUNK_FOLDERS
 from pagebind.core.manifest import pictures
 from pagebind.core.model import listed_hash
 from pagebind.core.receipt import BoundPage
+from pagebind.errors import on_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -115,7 +116,7 @@ def _pages(library: Store, book: ObjectInfo, pages: Sequence[Page], hash_check: 
             _read_entry(whole, entry, "what it holds besides its pages", _Content({}))
             continue
         number, page = number_and_page
-        offset, crc32 = _read_page(whole, entry, f"page {number} ({_shown(page.name)})", _listed(page, hash_check))
+        offset, crc32 = _read_page(whole, entry, f"page {number} ({on_one_line(page.name)})", _listed(page, hash_check))
         rows[page.id] = BoundPage(page.id, entry.filename, offset, page.size, crc32)
     whole.pass_gap(directory)
     whole.rest()
@@ -153,7 +154,7 @@ def _matched(entries: Sequence[ZipInfo], pages: Sequence[Page], hash_check: str)
     pairs = list(zip(ordered, pages, strict=True))
     for number, (entry, page) in enumerate(pairs, 1):
         if entry.file_size != page.size:
-            raise _DiffersError(f"page {number} ({_shown(page.name)}) has another size")
+            raise _DiffersError(f"page {number} ({on_one_line(page.name)}) has another size")
     if not _told_apart(pairs, hash_check):
         raise _DiffersError("its pages have other names, and sizes that do not tell them apart")
     return {entry.filename: (number, page) for number, (entry, page) in enumerate(pairs, 1)}
@@ -196,10 +197,6 @@ def _listed(page: Page, hash_check: str) -> Mapping[str, str]:
         return {}
     kind, value = listed_hash(page.hashes)
     return {kind: value} if kind else {}
-
-
-def _shown(name: str) -> str:
-    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 # -- the book read through

@@ -22,6 +22,7 @@ from pagebind.core.planner import Policy, Problem, Seen
 from pagebind.core.shelf import is_bound
 from pagebind.core.walk_order import EVERYTHING, Stretch, above, place
 from pagebind.core.wording import counted
+from pagebind.errors import on_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -510,4 +511,5 @@ def _look_alike(pages: Sequence[Page], before: Sequence[Page]) -> bool:
 
 def _about(path: str, message: str) -> str:
     """The message, with the folder that it is about."""
-    return message if path in message else f"{path}: {message}"
+    shown = on_one_line(path)
+    return message if shown in message else f"{shown}: {message}"

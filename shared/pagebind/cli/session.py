@@ -103,7 +103,7 @@ def dumps(document: dict[str, Any]) -> str:
 
 def tell_problem(problem: Problem) -> None:
     """One line, and what to do about it behind it."""
-    where = f" [{problem.path}]" if problem.path and problem.path not in problem.message else ""
+    where = f" [{problem.path}]" if problem.path and printable(problem.path) not in problem.message else ""
     fix = f" ({problem.fix})" if problem.fix else ""
     click.echo(click.style("problem: ", fg="yellow") + printable(f"{problem.message}{where}{fix}"), err=True)
 

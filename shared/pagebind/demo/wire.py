@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from pagebind.demo.answers import Answer
 
+_NO_NEW_LINES = str.maketrans("\r\n", "  ")
+"""As Go writes headers, so that a file's name adds none."""
+
 
 class HttpServer(ThreadingHTTPServer):
     """Serves what ``answer`` gives, each connection in a thread; the event that it also gets tells that we stop."""
@@ -87,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = answer.stop - answer.start
         self.send_response(answer.status)
         for name, value in answer.headers.items():
-            self.send_header(name, value)
+            self.send_header(name, value.translate(_NO_NEW_LINES))
         if answer.status != 304:  # noqa: PLR2004  # Not Modified has no body
             self.send_header("Content-Length", str(length))
         small = isinstance(answer.body, Pieces) and answer.stays is None and length < 1 << 16
