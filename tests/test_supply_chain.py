@@ -75,6 +75,17 @@ def test_nothing_names_where_packages_come_from() -> None:
         assert not re.search(r"(?m)^ *(-i|--(extra-)?index-url|--find-links|.*@ ?https?:)", lock.read_text()), lock
 
 
+def test_the_threat_model_names_files_and_rules_that_are_there() -> None:
+    text = (REPOSITORY / "SECURITY.md").read_text(encoding="utf-8")
+    files = set(re.findall(r"`((?:tests|functions)/[\w./-]+|requirements[\w.-]+)`", text))
+    assert len(files) > 10
+    assert [file for file in files if not (REPOSITORY / file).is_file()] == []
+    rules = (REPOSITORY / "tests" / "infra" / "rules.py").read_text(encoding="utf-8")
+    for listed in re.findall(r"`tests/infra/rules\.py` \(([^)]*)\)", text):
+        for rule in re.findall(r"`(\w+)`", listed):
+            assert f"def {rule}(" in rules
+
+
 # -- the audit
 
 

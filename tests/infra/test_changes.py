@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.faults.canaries import Canary, of_folder, of_text, search
 from tests.infra.conftest import CANARY, EVERYTHING, SECRET_VALUES, TOKEN
 
 if TYPE_CHECKING:
@@ -49,6 +51,22 @@ def test_a_second_plan_right_after_apply_is_empty(applied: Workspace) -> None:
     assert applied.files_with((TOKEN, *SECRET_VALUES.values())) == [], "a secret is in the state, or beside it"
     assert applied.files_with((CANARY,)) == ["pagebind.toml"], "the configuration's text is in the state"
     assert "infra/terraform/terraform.tfstate" in applied.files_with(("pagebind-poll",)), "nothing is found at all"
+
+
+def test_neither_plan_nor_state_tells_a_secret_however_it_is_written(
+    applied: Workspace, everything: Plan, workspace: Workspace
+) -> None:
+    secrets = [Canary("token", TOKEN), *(Canary(name, value) for name, value in SECRET_VALUES.items())]
+    sinks = [
+        of_text("plan as text", workspace.run("show", "-no-color", str(everything.file))),
+        of_text("plan as JSON", json.dumps(everything.document)),
+        of_text("state as JSON", applied.run("show", "-json")),
+        *of_folder(everything.file.parent),
+        *(sink for sink in of_folder(applied.module) if "tfstate" in sink.name),
+    ]
+    assert search([*secrets, Canary("configuration", CANARY)], sinks) == []
+    sinks.append(of_text("planted", f"{everything.document} {TOKEN}"))
+    assert {one.where for one in search(secrets, sinks)} == {"planted"}
 
 
 def test_a_changed_subscription_touches_the_configuration_alone(applied: Workspace, put_back: Any) -> None:
