@@ -172,8 +172,9 @@ class Campaign:
         """Kill one run, run on, and look at what there is. Whether it was killed at all."""
         with self._new_site() as site:
             try:
-                killed = self._killed(site, strike)
-                found = [*self._between(site), *self._after(site)] if killed else []
+                status = self._struck(site, strike)
+                killed = status == _SIGKILL
+                found = [*self._between(site), *self._after(site)] if killed else self._ended(site, status)
             except Hung:
                 killed, found = False, [("failed", "a run did not end")]
         if found:
@@ -186,7 +187,8 @@ class Campaign:
         self._tell()
         return killed
 
-    def _killed(self, site: Site, strike: Strike) -> bool:
+    def _struck(self, site: Site, strike: Strike) -> int:
+        """Do a run that is to be killed. The status that it ended with."""
         order, executioner = self._order(site), None
         order["broken"] = self._broken
         match strike:
@@ -199,12 +201,11 @@ class Campaign:
             case AtCall(number, after, _):
                 executioner = Executioner(number, after=after)
         status, seconds = self._run(order, executioner)
-        if status != _SIGKILL:
-            if status == 0 and isinstance(strike, AtTime):
-                self._lengths.append(seconds)
-            return False
-        self._count_kill(site, strike, seconds)
-        return True
+        if status == _SIGKILL:
+            self._count_kill(site, strike, seconds)
+        elif isinstance(strike, AtTime):
+            self._lengths.append(seconds)
+        return status
 
     def _count_kill(self, site: Site, strike: Strike, seconds: float) -> None:
         phase = self._note_visits(site)
@@ -242,7 +243,7 @@ class Campaign:
             status, seconds = self._run(order, None)
             self._note_visits(site)
             self._expected = self._expected or site.books()
-            found = [("failed", said)] if (said := _wrong(site, status)) else self._at_end(site)
+            found = self._ended(site, status)
             if found or {key: _pages_in(book) for key, book in self._expected.items()} != self._ground.right():
                 raise RuntimeError(f"an undisturbed run made {sorted(self._expected)}: {found}")
         self._lengths.append(seconds)
@@ -282,6 +283,10 @@ class Campaign:
         order = self._order(site)
         order["broken"] = self._broken
         status, _ = self._run(order, None)
+        return self._ended(site, status)
+
+    def _ended(self, site: Site, status: int) -> list[tuple[str, str]]:
+        """What is wrong after a run that nobody killed."""
         if said := _wrong(site, status):
             return [("failed", said)]
         return self._at_end(site)
@@ -330,7 +335,7 @@ def _wrong(site: Site, status: int) -> str:
     said = (site.home / "output").read_text()
     errors = (site.home / "output.errors").read_text()
     if status != 0:
-        return f"the run after it ended with status {status}: {said[-2000:]}{errors[-2000:]}".replace("\n", " ")
+        return f"the run ended with status {status}: {said[-2000:]}{errors[-2000:]}".replace("\n", " ")
     document = json.loads(said)
     return said if document["waiting"] or document["held"] or document["problems"] else ""
 
