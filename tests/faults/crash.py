@@ -187,7 +187,7 @@ def table(found: dict[str, Findings], seed: int, seconds: float) -> str:
             f"{kind}: {of.kills} kills: {of.instants} at instants, {of.calls['before']} before a call,",
             f"  {of.calls['after']} after one; an undisturbed run takes {length}; {_each(of):.2f} s a kill, all in all",
             *_bars("phase", {phase: of.phases[phase] for phase in PHASES}, of.instants),
-            *_bars("tenth of the run", {f"{tenth + 1}": of.tenths[tenth] for tenth in range(10)}, of.instants),
+            *_bars("tenth of the run", {_tenth(tenth): of.tenths[tenth] for tenth in range(10)}, of.instants),
             f"  fewer than a tenth of the instants: {', '.join(of.lacking) or 'no phase'}",
             "  " + ", ".join(f"{of.faults[fault]} {fault}" for fault in FAULTS),
         ]
@@ -196,6 +196,10 @@ def table(found: dict[str, Findings], seed: int, seconds: float) -> str:
 
 def _each(of: Findings) -> float:
     return of.seconds / max(1, of.kills)
+
+
+def _tenth(number: int) -> str:
+    return f"{number + 1}" if number < 9 else "10 or later"
 
 
 def _bars(what: str, counts: dict[str, int], total: int) -> list[str]:
