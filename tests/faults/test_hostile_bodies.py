@@ -153,7 +153,9 @@ def pausing(rest: bytes) -> Callable[[Peer], None]:
     return lambda peer: peer.drip([b"", rest], pause=0.3 * WINDOW)
 
 
-@pytest.mark.parametrize("packed", [BOMB, zlib.compress(PICTURE), b"\x1f\x8b" + bytes(1000)])
+@pytest.mark.parametrize(
+    "packed", [BOMB, zlib.compress(PICTURE), b"\x1f\x8b" + bytes(1000)], ids=["gzip", "zlib", "odd"]
+)
 def test_what_says_nothing_of_being_packed_is_given_as_it_is(packed: bytes) -> None:
     """It is never unpacked; that it is no picture is found later."""
     with HostileServer().on("/d/bad", answer(packed)) as server, source_of(server.url) as source:

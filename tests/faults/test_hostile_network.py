@@ -205,6 +205,7 @@ def test_a_handshake_drop_by_drop(authority: Authority) -> None:
         ("//[", "not a URL"),
         ("http://" + "x" * 300 + "/", "not a URL"),
     ],
+    ids=lambda text: text[:30],
 )
 def test_where_redirects_lead(location: str, words: str) -> None:
     with HostileServer().on("/d/bad", redirect(location)) as server, source_of(server.url) as source:
