@@ -370,3 +370,34 @@ def test_retries_say_nothing_on_their_own(caplog: pytest.LogCaptureFixture, capf
 def test_a_server_below_a_path() -> None:
     double = Server().on("https://h.example/alist/api/fs/list", page_of(["a"]))
     assert [entry.name for entry in double.source(url="https://h.example/alist/").list("/x")] == ["a"]
+
+
+@given(
+    st.builds(
+        Item,
+        name=st.text(),
+        size=st.integers() | st.sampled_from([2**63 - 1, 2**63, 10**400]),
+        is_dir=st.booleans(),
+        modified=st.text() | st.text(min_size=65, max_size=80),
+        sign=st.text() | st.text("s", min_size=1024, max_size=1026),
+        hash_info=st.none()
+        | st.dictionaries(
+            st.sampled_from(["md5", "sha1", "sha256"]) | st.text(max_size=40),
+            st.text("0aF", min_size=32, max_size=32) | st.text(max_size=140),
+            max_size=12,
+        ),
+    )
+)
+def test_nothing_of_an_entry_is_larger_than_what_is_true(odd: Item) -> None:
+    for found in list_folder(lambda _page, _refresh: ListData(content=[odd], total=1), "/x", refresh=False):
+        assert 0 <= found.size < 2**63
+        assert "/" not in found.name
+        assert "\0" not in found.name
+        assert len(found.modified) <= 64
+        assert len(found.sign) <= 1024
+        hashes = found.hash_info or {}
+        assert len(hashes) <= 11
+        assert all(len(hashes[kind]) == digits for kind, digits in {"md5": 32, "sha1": 40}.items() if kind in hashes)
+        assert len(json.dumps(hashes)) < 11 * 6 * (32 + 128)
+        assert found.is_dir is odd.is_dir
+        assert (found.modified + found.sign + "".join(hashes)).isprintable()
