@@ -73,7 +73,7 @@ class Library:
         failed: how often a download of a file failed, or brought something else than was listed, by path.
     """
 
-    def __init__(self, schedule: Schedule, root: str, *, hashes: bool, may_refresh: bool) -> None:
+    def __init__(self, schedule: Schedule, root: str, *, hashes: bool, may_refresh: bool, cache: float) -> None:
         self.root = root
         self.hashes = hashes
         self.may_refresh = may_refresh
@@ -82,7 +82,8 @@ class Library:
         self.heard: list[Heard] = []
         self.failed: dict[str, int] = {}
         self._schedule = schedule
-        self._cache: dict[str, tuple[float, dict[str, Folder] | None, Folder]] = {}
+        self._lasts = cache
+        self._cache: dict[str, tuple[float, Folder]] = {}
         self._versions = 0
 
     def another(self, name: str, *, broken: bool = False) -> File:
@@ -105,10 +106,10 @@ class Library:
         """Names of folders, files, and whether it is as the drive is now. Raises: ListingFailed."""
         cached = self._cache.get(path)
         now = self._schedule.now
-        if cached is None or fresh or now - cached[0] >= CACHE:
-            cached = self._cache[path] = (now, None, dict(self._look(path)))
+        if cached is None or fresh or now - cached[0] >= self._lasts:
+            cached = self._cache[path] = (now, dict(self._look(path)))
         below = sorted({rest.partition("/")[0] for p in self.folders if (rest := _below(p, path))})
-        return below, cached[2], cached[0] == now
+        return below, cached[1], cached[0] == now
 
     def _look(self, path: str) -> Folder:
         if path in self.folders:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.simulation.drive import CACHE, Trouble
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 _KINDS = (Kind(), Kind(sums=True), Kind(by_content=True))
 _HOUR = 3600.0
+_RESTLESS = 0.3
+"""Chance of a world in which revisions chase each other."""
 
 
 class Profile(NamedTuple):
@@ -34,6 +37,8 @@ class Profile(NamedTuple):
         changes, decisions, meddling: so often does the drive change, the operator decide, and somebody who knows
             nothing of Pagebind put something into the library.
         leap: chance that weeks pass in the middle.
+        cache: seconds for which the server gives the same listing again.
+        kinds: of changes, each as often as it stands here.
     """
 
     durable: bool
@@ -54,6 +59,8 @@ class Profile(NamedTuple):
     decisions: int
     meddling: int
     leap: float
+    cache: float = CACHE
+    kinds: tuple[str, ...] = (*("add",) * 3, *("replace",) * 4, *("revert",) * 2, "remove", "touch", "break", "gone")
 
     @property
     def patience(self) -> float:
@@ -67,7 +74,29 @@ class Profile(NamedTuple):
 
 
 def draw(dice: random.Random) -> Profile:
-    """A world at random."""
+    """A world at random: mostly one that is like any, at times one in which revisions chase each other."""
+    profile = _any(dice)
+    return _restless(dice, profile) if dice.random() < _RESTLESS else profile
+
+
+def _restless(dice: random.Random, profile: Profile) -> Profile:
+    """Listings settle at once, folders change at every poll, and whoever is at work is held up for longer than that."""
+    return profile._replace(
+        volumes=profile.volumes[:2],
+        settle=0.0,
+        interval=300.0,
+        polls=dice.randrange(6, 12),
+        weather=replace(profile.weather, death=profile.weather.death / 3, stall=0.08, longest=1800.0),
+        punctuality=Punctuality(late=0.5, twice=dice.choice((0.1, 0.5))),
+        changes=dice.randrange(8, 16),
+        leap=0.0,
+        cache=30.0,
+        decisions=profile.decisions // 4,
+        kinds=(*("replace",) * 7, "touch"),
+    )
+
+
+def _any(dice: random.Random) -> Profile:
     chance = dice.random
     settle = dice.choice((0.0, 60.0, 600.0))
     interval = dice.choice((300.0, 900.0))

@@ -204,6 +204,11 @@ class Rules:
         absent = {name for name in pages.keys() - book.pages.keys() if (name, len(pages[name])) in waived}
         return bool(book.pages) and book.pages == {name: data for name, data in pages.items() if name not in absent}
 
+    def is_receipted(self, book: Book) -> bool:
+        """Whether a receipt names this version of it."""
+        version = keys.version_digest(book.version)
+        return any(f".{version}." in info.key for info in self._work.list(f"{keys.DONE}{book.volume}/"))
+
     def matches(self, book: Book) -> Iterator[tuple[Heard, float]]:
         """The settled listings whose revision a book is, and when each was seen to be settled.
 
@@ -341,17 +346,15 @@ def bound_or_held(rules: Rules, path: str, told: Mapping[str, Mapping[str, Any]]
     if said is None:
         return f"{path}: the last poll says nothing of it"
     book = rules.book(said["key"])
+    if book is not None and rules.is_whole(book, pages) and rules.is_receipted(book):
+        return ""
     if said["state"] == "held":
         return _reason_is_true(rules, path, said)
     if said["state"] == "ignored":
         forgotten = any(mark.kind == "forget" for mark in rules.decisions(volume))
         return "" if forgotten else f"{path} is ignored: {said['reason']}"
-    if said["state"] != "bound":
-        return f"{path} is {said['state']}: {said['reason']}"
-    if book is None or not rules.is_whole(book, pages):
-        found = differing(pages, book.pages) if book else "is not there"
-        return f"{path} is said to be bound, and its book {found}"
-    return ""
+    found = "is not there" if book is None else differing(pages, book.pages)
+    return f"{path} is {said['state']} ({said['reason']}), and its book {found}"
 
 
 def _reason_is_true(rules: Rules, path: str, said: Mapping[str, Any]) -> str:

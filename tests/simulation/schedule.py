@@ -123,10 +123,6 @@ class Schedule:
             self.now = max(self.now, when)
             act()
 
-    def end(self) -> None:
-        """Let all strands that are left unwind."""
-        self._later.clear()
-
     def pause(self, seconds: float) -> None:
         """Let time pass for the strand at work, and others go on meanwhile."""
         strand = self.strand

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import random
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
 
 from tests.simulation.green import threads
+from tests.simulation.mistakes import MISTAKES
 from tests.simulation.profile import draw
 from tests.simulation.world import World
 
@@ -32,22 +33,19 @@ class Outcome(NamedTuple):
     tasks: int
 
 
-def simulate(seed: int) -> Outcome:
-    """Let the world of a seed live, and see."""
+def simulate(seed: int, mistake: str | None = None) -> Outcome:
+    """Let the world of a seed live, perhaps with a mistake switched on, and see."""
     dice = random.Random(seed)
     profile = draw(dice)
     world = World(dice, profile)
-    with _determined(world, dice), threads(world.schedule):
-        try:
-            world.live()
-        finally:
-            world.schedule.end()
+    with _determined(dice), threads(world.schedule), MISTAKES[mistake]() if mistake else nullcontext():
+        world.live()
     rules = world.rules
     return Outcome(seed, profile, rules.broken, world.schedule.trace, rules.books, rules.tasks)
 
 
 @contextmanager
-def _determined(world: World, dice: random.Random) -> Iterator[None]:
+def _determined(dice: random.Random) -> Iterator[None]:
     """Nothing is left to chance but what the seed decides; and nobody logs."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

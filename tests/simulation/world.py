@@ -75,7 +75,9 @@ class World:
         self.profile = profile
         self.schedule = Schedule(dice, _START)
         self.wire = Wire(self.schedule)
-        self.drive = Library(self.schedule, ROOT, hashes=profile.hashes, may_refresh=profile.may_refresh)
+        self.drive = Library(
+            self.schedule, ROOT, hashes=profile.hashes, may_refresh=profile.may_refresh, cache=profile.cache
+        )
         now = lambda: self.schedule.now  # noqa: E731  a clock
         self.work = MemoryStore(profile.kind, now=now)
         self.library = MemoryStore(profile.kind, work=self.work, now=now)
@@ -267,7 +269,7 @@ class World:
         former = cast("list[Any]", self._former.setdefault(path, []))
         after: dict[str, Any] = dict(before)
         name = dice.choice(sorted(before) or ["001.png"])
-        what = dice.choice(("add", "add", "replace", "replace", "remove", "revert", "revert", "touch", "break", "gone"))
+        what = dice.choice(self.profile.kinds)
         match what:
             case "add":
                 name = f"{len(before) + 1:03}.png"
