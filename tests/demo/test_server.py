@@ -155,6 +155,16 @@ def test_names_that_are_no_unicode(server: DemoServer, client: Client, pages: Pa
     assert client.ask("GET", f"/d{FOLDER}/%ED%B3%BF.png?sign=x:0").json["message"] == "sign invalid"
 
 
+def test_names_of_several_lines_add_no_header(server: DemoServer, client: Client, pages: Path) -> None:
+    """As of Go's servers, which write a space instead."""
+    name = "a\r\nX-Evil: 1\n.png"
+    (pages / "A" / name).write_bytes(PICTURE)
+    sign = server.signs.sign(f"{FOLDER}/{name}")
+    reply = client.ask("GET", f"/d{quote(f'{FOLDER}/{name}')}?sign={sign}")
+    assert (reply.status, reply.body) == (200, PICTURE)
+    assert "X-Evil" not in reply.headers
+
+
 def test_a_new_token_ends_the_old_one_and_all_signs(server: DemoServer, client: Client) -> None:
     old = server.signs.sign(FIRST)
     server.rotate_token()
