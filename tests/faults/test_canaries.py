@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import tempfile
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import stamina
-from tests.cli.command import Answer, call
+from tests.cli.command import Answer, call, end, spawn
 from tests.faults.canaries import Canary, Sink, all_records, canary, of_folder, of_text, search
 from tests.faults.telltale import ANSWERS, AS_SAID, FORMS, Telltale
 from tests.support.logging_state import kept_logging
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import NoReturn
+
+    from pagebind.demo.store_proxy import StoreProxy
 
 pytest.importorskip("apprise")
 
@@ -207,6 +210,27 @@ def test_when_all_goes_well(aviary: Aviary, *, login: bool) -> None:
     aviary.check()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_a_service_that_is_ended(aviary: Aviary) -> None:
+    """In a process of its own, with a server that says back what it is told from the second round on."""
+    words = ("--config", aviary.config, "-vv", "--json", "--every", "1s")
+    process = spawn("serve", *words, TMPDIR=str(aviary.home / "temporary"))
+    try:
+        assert process.stdout is not None
+        rounds = [process.stdout.readline()]
+        aviary.server.telling = "list"
+        rounds += [process.stdout.readline() for _ in range(2)]
+        process.send_signal(signal.SIGTERM)
+        answer = end(process)
+    finally:
+        process.kill()
+    assert answer.status == 143
+    assert b"listing_failed" in rounds[-1]
+    aviary.sinks.append(Sink("serve: rounds", b"".join(rounds)))
+    aviary.keep("serve", answer)
+    aviary.check()
+
+
 @pytest.mark.parametrize("asked", ["login", "list", "me", "file", "get", "settings", "drive"])
 def test_when_the_server_says_it_back(aviary: Aviary, asked: str) -> None:
     server = aviary.drive if asked == "drive" else aviary.server
@@ -341,4 +365,23 @@ def test_nothing_prints_as_a_secret(aviary: Aviary) -> None:
         *parts.watches,
     ]
     aviary.sinks += [of_text(type(one).__name__, f"{one} {one!r}") for one in records]
+    aviary.check()
+
+
+@pytest.mark.parametrize("wrong", ["", "a line\nmore", "é"], ids=["unknown ones", "two lines", "no ASCII"])
+def test_credentials_of_a_bucket(
+    aviary: Aviary, s3_proxy: StoreProxy, s3_bucket: str, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    """Such as the store does not know, and such as no header can hold."""
+    keys = {name: canary(name, '+/"', 16) for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")}
+    aviary.given |= keys
+    for name, one in keys.items():
+        monkeypatch.setenv(name, one.value + wrong)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    text = aviary.config.read_text(encoding="utf-8").replace(
+        (aviary.home / "store").as_uri(), f's3://{s3_bucket}/work"\nendpoint = "{s3_proxy.url}'
+    )
+    aviary.config.write_text(text, encoding="utf-8")
+    for command in ("run", "doctor", "status"):
+        assert aviary.call(command).status != 0
     aviary.check()

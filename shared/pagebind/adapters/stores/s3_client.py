@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,10 @@ from pagebind.errors import ConfigError
 
 Client = Any
 """A boto3 client: it has no types of its own. Safe for use by many threads."""
+
+for _chatty in ("botocore.auth", "botocore.endpoint", "botocore.httpsession"):
+    # At level DEBUG they write what they sign and send, and with it the session token.
+    logging.getLogger(_chatty).setLevel(logging.INFO)
 
 _CONNECT_TIMEOUT = 10
 _READ_TIMEOUT = 25
