@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tests.faults.crash_child import Order
 
 _LONGEST_RUN = 60.0
+_ROOT = Path(__file__).parents[2]
 
 
 class Hung(Exception):  # it is a finding
@@ -37,7 +38,10 @@ class Forks:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.crash_forks"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-m", "tests.faults.crash_forks"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=_ROOT,  # where the tests are found
         )
         self._unread = b""
         self.pid = 0
