@@ -164,8 +164,8 @@ def test_folders_without_end_end_somewhere(world: World) -> None:
     assert [polled.of(f"/c/{name}").verdict.state for name in ("A", "z")] == [State.WAITING, State.WAITING]
     problems = polled.poll.survey.problems
     assert {problem.code for problem in problems} == {"listing_failed"}
-    assert "64 folders deep: nothing more of /c/pit is listed" in problems[-1].message
-    assert len(problems) <= 7
+    assert any("64 folders deep: nothing more of /c/pit is listed" in problem.message for problem in problems)
+    assert len(problems) <= 6
     assert len(world.source.listed) < 64 * 7
 
 

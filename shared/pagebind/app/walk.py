@@ -169,7 +169,8 @@ class Walk:
                 self._silent = 0
             return Unlisted(start.watch, start.path, error)
         except ListingFailed as error:
-            return Unlisted(start.watch, start.path, error)
+            told = bool(self._why_not(start.path)) and self._bottomless.get(error.path or "") is not error
+            return Unlisted(start.watch, start.path, error, told=told)
         self._silent = 0
         return folder
 
@@ -235,8 +236,7 @@ class Walk:
 
     def _why_not(self, path: str) -> ListingFailed | None:
         """Why nothing more is listed where this folder lies."""
-        with self._deep:
-            return next((self._bottomless[folder] for folder in above(path) if folder in self._bottomless), None)
+        return next((self._bottomless[folder] for folder in above(path) if folder in self._bottomless), None)
 
 
 def _took_too_long(path: str) -> ListingFailed:
