@@ -28,7 +28,7 @@ DESIGN = ROOT / "docs" / "design.md"
 FAULTS = ROOT / "docs" / "faults.md"
 ADRS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 GUIDES = sorted(path for path in (ROOT / "docs").glob("*.md") if path != DESIGN)
-DOCUMENTS = [README, DESIGN, ROOT / "CHANGELOG.md", *GUIDES, *ADRS]
+DOCUMENTS = [README, DESIGN, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *GUIDES, *ADRS]
 
 # First parts of absolute paths that the documents may show: of examples, of servers, of URLs.
 EXAMPLE_ROOTS = {
