@@ -24,17 +24,17 @@ def main(words: list[str]) -> int:
         return _replay(asked.replay, asked.mistake)
     begun, books, tasks, found = time.monotonic(), 0, 0, 0
     last = asked.first + asked.seeds - 1
-    print(f"Simulating {asked.seeds} worlds, seeds {asked.first} to {last}.", flush=True)
+    _say(f"Simulating {asked.seeds} worlds, seeds {asked.first} to {last}.")
     for done, short in enumerate(_run(asked.first, asked.seeds, asked.jobs, asked.mistake), 1):
         books, tasks = books + short.books, tasks + short.tasks
         if short.broken:
             found += 1
             _tell(short, asked.mistake)
         if done % 1000 == 0:
-            print(f"{done} of {asked.seeds} worlds, {found} broken", flush=True)
+            _say(f"{done} of {asked.seeds} worlds, {found} broken")
     seconds = time.monotonic() - begun
-    print(f"{asked.seeds} worlds, seeds {asked.first} to {last}: {books} books, {tasks} tasks, in {seconds:.0f} s.")
-    print(f"{found} broke a rule." if found else "Every rule held in each of them.")
+    _say(f"{asked.seeds} worlds, seeds {asked.first} to {last}: {books} books, {tasks} tasks, in {seconds:.0f} s.")
+    _say(f"{found} broke a rule." if found else "Every rule held in each of them.")
     return 1 if found else 0
 
 
@@ -61,22 +61,27 @@ def _one(seed: int, mistake: str | None) -> Outcome:
 
 def _tell(outcome: Outcome, mistake: str | None) -> None:
     assert outcome.broken is not None
-    print(f"seed {outcome.seed} breaks {outcome.broken.rule}: {outcome.broken.what}")
+    _say(f"seed {outcome.seed} breaks {outcome.broken.rule}: {outcome.broken.what}")
     besides = f" --mistake {mistake}" if mistake else ""
-    print(f"  to see how: tests/simulate --replay {outcome.seed}{besides}", flush=True)
+    _say(f"  to see how: tests/simulate --replay {outcome.seed}{besides}")
 
 
 def _replay(seed: int, mistake: str | None) -> int:
     outcome = simulate(seed, mistake)
     for name, value in zip(outcome.profile._fields, outcome.profile, strict=True):
-        print(f"{name}: {value}")
+        _say(f"{name}: {value}")
     for line in told(outcome):
-        print(line)
+        _say(line)
     if outcome.broken is None:
-        print(f"seed {seed}: every rule held.")
+        _say(f"seed {seed}: every rule held.")
         return 0
-    print(f"seed {seed} breaks {outcome.broken.rule}: {outcome.broken.what}")
+    _say(f"seed {seed} breaks {outcome.broken.rule}: {outcome.broken.what}")
     return 1
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

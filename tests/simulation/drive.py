@@ -159,8 +159,10 @@ class SourceOnTheWire:
         folders, files, fresh = library.listing(path, fresh=refresh)
         if files and self._dice(library.trouble.lacking):
             files = dict(list(files.items())[: self._schedule.dice.randrange(len(files))])
-        tell(f"lists {path}: {', '.join([*folders, *(f'{n} {_short(f.data)}' for n, f in files.items())]) or 'nothing'}"
-             + ("" if fresh else " (cached)"))
+        tell(
+            f"lists {path}: {', '.join([*folders, *(f'{n} {_short(f.data)}' for n, f in files.items())]) or 'nothing'}"
+            + ("" if fresh else " (cached)")
+        )
         process = self._schedule.strand.process
         pages = {name: file.data for name, file in files.items()}
         library.heard.append(Heard(self._schedule.now, process, path, pages, fresh, path in self._listed))

@@ -21,20 +21,20 @@ class Threading:
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
 
-    def Lock(self) -> Lock:  # noqa: N802  as in `threading`
-        return Lock(self._schedule)
+    def Lock(self) -> Latch:  # noqa: N802  as in `threading`
+        return Latch(self._schedule)
 
-    def Condition(self, lock: Lock | None = None) -> Condition:  # noqa: N802
+    def Condition(self, lock: Latch | None = None) -> Condition:  # noqa: N802
         return Condition(self._schedule, lock or self.Lock())
 
-    def BoundedSemaphore(self, value: int) -> Lock:  # noqa: N802
-        return Lock(self._schedule, value)
+    def BoundedSemaphore(self, value: int) -> Latch:  # noqa: N802
+        return Latch(self._schedule, value)
 
     def Thread(self, *, target: Callable[..., object], args: tuple[Any, ...] = (), **_: object) -> Thread:  # noqa: N802
         return Thread(self._schedule, target, args)
 
 
-class Lock:
+class Latch:
     """A lock, or a semaphore: it may be held while a port is called."""
 
     def __init__(self, schedule: Schedule, value: int = 1) -> None:
@@ -57,7 +57,7 @@ class Lock:
 class Condition:
     """What is waited for under a lock, which is let go of meanwhile."""
 
-    def __init__(self, schedule: Schedule, lock: Lock) -> None:
+    def __init__(self, schedule: Schedule, lock: Latch) -> None:
         self._schedule = schedule
         self._lock = lock
         self._waiting: list[Callable[[], None]] = []

@@ -142,7 +142,7 @@ class MemoryStore:
         crc32c: int,
         condition: Condition,
         metadata: Mapping[str, str] | None = None,
-        content_type: str | None = None,  # noqa: ARG002  nobody reads it here
+        content_type: str | None = None,
     ) -> ObjectInfo:
         _demand_key(key)
         return self.publish(key, self.content_of(parts), crc32c=crc32c, condition=condition, metadata=metadata)

@@ -61,9 +61,7 @@ class CloudQueue:
         taken: is told of each task that is new.
     """
 
-    def __init__(
-        self, schedule: Schedule, call: Callable[[str, Request], int], taken: Callable[[Task], None]
-    ) -> None:
+    def __init__(self, schedule: Schedule, call: Callable[[str, Request], int], taken: Callable[[Task], None]) -> None:
         self.punctuality = Punctuality()
         self._schedule = schedule
         self._call = call

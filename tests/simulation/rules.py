@@ -14,7 +14,7 @@ from io import BytesIO
 from math import log2
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.simulation.drive import CACHE, Heard, Pages, differing
+from tests.simulation.drive import Heard, Pages, differing
 
 from pagebind.core import keys
 
@@ -110,8 +110,10 @@ class Rules:
             self._hold(no_entry_lost, volume, before)
 
     def _library_changed(self, key: str, before: Kept | None, after: Kept | None) -> None:
-        if self._schedule.process is None:
-            return  # the world itself meddles
+        if self._schedule.process is None:  # the world itself meddles
+            if after is None:  # a finalize that looked before the first book came finds the place free once more
+                self._published.pop(key, None)
+            return
         if before is not None:
             self._hold(no_book_lost, key, before, after)
         if after is not None:
@@ -282,7 +284,9 @@ def no_book_lost(rules: Rules, key: str, before: Kept, after: Kept | None) -> st
     if keys.version_digest(before.info.version) in decided:
         return ""
     if after is None:
-        return f"{key} was deleted, and nobody had decided that"
+        # That a volume is forgotten with its book is meant of one, too, that was published meanwhile.
+        meant = any(mark.kind == "forget" and mark.subject for mark in rules.decisions(_volume_of(before)))
+        return "" if meant else f"{key} was deleted, and nobody had decided that"
     if published is None or published.book.version != before.info.version:
         return f"{key} was not ours, and nobody had decided that ours may go over it"
     return ""
@@ -290,18 +294,23 @@ def no_book_lost(rules: Rules, key: str, before: Kept, after: Kept | None) -> st
 
 def no_entry_lost(rules: Rules, volume: str, before: Kept) -> str:
     """Nothing lost: a page that was staged goes only when a receipt says where else its bytes stand."""
-    page = keys.page_of(before.info.key)
+    page = keys.page_of(before.info.key) or ""
     if before.info.created < rules._schedule.now - _STAGING_MEMORY:
         return ""
     receipts = [rules._work.get(info.key) for info in rules._work.list(f"{keys.DONE}{volume}/")]
     held = {row[0] for content in receipts for row in json.loads(content)["pages"]}
-    newest = max((info.key for info in rules._work.list(f"{keys.MANIFESTS}{volume}/")), default="")
     if not receipts:
         return f"page {page} of {volume} goes, and no receipt says what became of it"
-    wanted = {name for name in _pages_of(rules._work.get(newest))} if newest else set()
-    if page in wanted and page not in held:
-        return f"page {page} of {volume} goes, and the newest listing still wants it"
-    return ""
+    newest = max(rules._work.list(f"{keys.MANIFESTS}{volume}/"), default=None)
+    # What was here before that listing came may go with the book that is put together at that moment (ADR 19).
+    if newest is None or page in held or before.info.created < newest.created:
+        return ""
+    wanted = page in _pages_of(rules._work.get(newest.key))
+    return f"page {page} of {volume} goes, and the newest listing still wants it" if wanted else ""
+
+
+def _volume_of(kept: Kept) -> str:
+    return (kept.info.metadata or {}).get("volume", "")
 
 
 def _pages_of(manifest: bytes) -> Iterator[str]:
@@ -324,8 +333,9 @@ def no_flood_of_epochs(rules: Rules, volume: str) -> str:
     if not rules._policy.durable:
         return ""
     sent = rules.sent(volume)
-    for seq in {mark.seq for mark in sent}:
-        marks = [mark for mark in sent if mark.seq == seq]
+    # Two polls at once may give one seq to two revisions.
+    for seq, revision in sorted({(mark.seq, mark.revision) for mark in sent}):
+        marks = [mark for mark in sent if (mark.seq, mark.revision) == (seq, revision)]
         first = min(mark.created for mark in marks)
         decisions = sum(mark.created >= first for mark in rules.decisions(volume))
         most = 1 + log2(1 + (rules._schedule.now - first) / _HOUR) + decisions

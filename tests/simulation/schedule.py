@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import greenlet
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
 
 class Died(BaseException):
@@ -54,10 +55,8 @@ class Strand(greenlet.greenlet):
         self._work = work
 
     def _run(self) -> None:
-        try:
+        with suppress(Died):
             self._work()
-        except Died:
-            pass
 
 
 class Schedule:

@@ -100,9 +100,7 @@ class StoreOnTheWire:
     def put(
         self, key: str, data: bytes, *, condition: Condition | None = None, metadata: Mapping[str, str] | None = None
     ) -> ObjectInfo:
-        return self._call(
-            f"put {key}", lambda: self.store.put(key, data, condition=condition, metadata=metadata)
-        )
+        return self._call(f"put {key}", lambda: self.store.put(key, data, condition=condition, metadata=metadata))
 
     def put_stream(
         self,
@@ -142,7 +140,7 @@ class StoreOnTheWire:
         crc32c: int,
         condition: Condition,
         metadata: Mapping[str, str] | None = None,
-        content_type: str | None = None,  # noqa: ARG002  as the store behind
+        content_type: str | None = None,
     ) -> ObjectInfo:
         """Two steps, between which others are at work: the parts are read, then what they make is published."""
         content = self._call(f"read the parts of {key}", lambda: self.store.content_of(parts))

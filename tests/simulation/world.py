@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 from tests.simulation.drive import CACHE, Library, SourceOnTheWire, Trouble
 from tests.simulation.memory_store import MemoryStore
 from tests.simulation.queues import CloudQueue, DispatchOnTheWire, Punctuality, Request
-from tests.simulation.rules import Book, Rules
+from tests.simulation.rules import Rules
 from tests.simulation.schedule import Process, Schedule
 from tests.simulation.wire import ClockOfTheSchedule, StoreOnTheWire, Weather, Wire
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
     from pagebind.adapters.dispatch.local import HandleFetch, HandleFinalize
     from pagebind.ports.dispatch import FetchTask
-
     from pagebind.serverless.instance import Instance
 
 ROOT = "/c"
