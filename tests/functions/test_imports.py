@@ -37,7 +37,7 @@ EVERY = named(
     root="errors logs wiring",
     adapters="clock installed once workers",
     adapters_alist=(
-        "api client download envelope http limits links listing login rates redirects retries"  # see FINALIZE
+        "api client download envelope http limits links listing login meter rates redirects retries"  # see FINALIZE
     ),
     adapters_dispatch="task_body",
     adapters_secrets="local value",
@@ -54,6 +54,7 @@ EVERY = named(
     serverless="answers instance requests",
 )
 FETCH = named(
+    adapters_alist="wire",
     app="fetch fetch_archive fetch_body fetch_held",
     core="archive_kind comicinfo entry image_end",
     serverless="fetch tasks",
@@ -64,6 +65,7 @@ FINALIZE = named(  # and the server's client, which it does not use: the parts a
     serverless="finalize tasks",
 )
 POLL = named(
+    adapters_alist="wire",
     adapters_dispatch="cloud_tasks task_names",
     app="absence agenda assess gc hand_out inventory poll recorder result runs sighting survey walk",
     core="garbage manifest naming numbers rows walk_order",
