@@ -60,11 +60,11 @@ class RedirectPolicy:
     def __init__(self, *, allow_private: bool) -> None:
         """``allow_private``: from a public server too."""
         self._private_too = allow_private
-        self._at_home = False
+        self._at_home: bool | None = None
 
     def home(self, address: str) -> None:
-        """The source was connected to at this address."""
-        self._at_home = ground_of(address) is Ground.PRIVATE
+        """The source was connected to at this address. Once public it stays so, whatever its name comes to mean."""
+        self._at_home = self._at_home is not False and ground_of(address) is Ground.PRIVATE
 
     def admit(self, address: str) -> None:
         """Raises: AddressRefused: nothing but the source itself may be connected to there, as far as is known now."""
