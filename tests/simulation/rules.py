@@ -51,11 +51,10 @@ class Book(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A book that was published: when, and up to when its revision had been settled."""
+    """A book that was published, and when."""
 
     when: float
     book: Book
-    settled: float
 
 
 class Rules:
@@ -132,8 +131,7 @@ class Rules:
     def _note_published(self, key: str) -> None:
         book = self.book(key)
         if book is not None:
-            settled = max((when for _, when in self.matches(book)), default=0.0)
-            self._published[key] = Published(self._schedule.now, book, settled)
+            self._published[key] = Published(self._schedule.now, book)
 
     # -- the end
 
@@ -211,33 +209,39 @@ class Rules:
         version = keys.version_digest(book.version)
         return any(f".{version}." in info.key for info in self._work.list(f"{keys.DONE}{book.volume}/"))
 
-    def matches(self, book: Book) -> Iterator[tuple[Heard, float]]:
-        """The settled listings whose revision a book is, and when each was seen to be settled.
+    def has_settled(self, book: Book) -> bool:
+        """Whether a book is a revision that was settled in some listing of its folder.
 
         An empty listing says nothing: drives in trouble give some.
         """
         path = self.path_of(book.volume)
         heard = [one for one in self._drive.heard if one.path == path and one.pages and not one.again]
-        for place, last in enumerate(heard):
-            if self.is_whole(book, last.pages) and self._has_settled(heard[: place + 1]):
-                yield last, last.when
+        return any(
+            self.is_whole(book, last.pages) and self._is_settled(last, heard[:place])
+            for place, last in enumerate(heard)
+        )
 
-    def _has_settled(self, heard: list[Heard]) -> bool:
-        """Whether the last of these listings shows what had stood for long enough."""
-        last, settle = heard[-1], self._policy.settle
+    def _is_settled(self, last: Heard, before: list[Heard]) -> bool:
+        """Whether a listing shows what had stood for long enough.
+
+        What a poll saw counts up to the time when it had written it down, which is when it ended: others cannot know
+        any better. A poll may judge later than it listed; that matters where only time can tell.
+        """
+        settle = self._policy.settle
         if settle <= 0:
             return True
         if not last.fresh and self._drive.may_refresh:
             return False
-        # A poll that waits long for other folders judges later than it listed, where only time can tell.
-        seen = last.when if last.fresh else max(last.when, self._ended.get(last.by, self._schedule.now))
-        for one in reversed(heard):
-            if one.pages != last.pages:
-                if self._ended.get(one.by, self._schedule.now + 1) <= last.by.began:
-                    return False  # whoever saw it wrote it down before
-            elif one.when <= seen - settle:
-                return True
-        return False
+        seen = last.when if last.fresh else max(last.when, self._end_of(last.by))
+        same = [one for one in before if one.pages == last.pages]
+        others = [one for one in before if one.pages != last.pages and self._end_of(one.by) <= last.by.began]
+        changed = max((one.when for one in others), default=0.0)
+        since = (when for one in same for when in (one.when, self._end_of(one.by)))
+        return any(changed < when <= seen - settle for when in since)
+
+    def _end_of(self, process: Process) -> float:
+        """When a poll came to its end; one that did not, or not well, may have written down nothing."""
+        return self._ended.get(process, self._schedule.now + 1.0)
 
 
 # -- safety
@@ -248,7 +252,7 @@ def one_settled_revision(rules: Rules, key: str) -> str:
     book = rules.book(key)
     if book is None:
         return f"{key} says of no volume that it is its book"
-    if any(True for _ in rules.matches(book)):
+    if rules.has_settled(book):
         return ""
     listed = [one.pages for one in rules._drive.heard if one.path == rules.path_of(book.volume)]
     if any(rules.is_whole(book, pages) for pages in listed):
@@ -266,9 +270,6 @@ def never_older(rules: Rules, key: str) -> str:
         return ""
     if book.volume == before.book.volume and book.seq < before.book.seq:
         return f"{key} has seq {book.seq} after {before.book.seq}"
-    settled = max((when for _, when in rules.matches(book)), default=0.0)
-    if settled < before.settled:
-        return f"{key} is a revision that was seen last before the one that it replaces"
     return ""
 
 
