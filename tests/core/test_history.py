@@ -38,6 +38,16 @@ def test_of_one_seq_twice_the_sent_one_counts() -> None:
     assert history.revision_of(2) == "b"
 
 
+def test_of_one_seq_sent_twice_nobody_knows_which_the_book_is() -> None:
+    """Two polls at once, where listings settle at once. The next listing is appended, and bound over either."""
+    both = [SentMark(2, "a", 1), SentMark(2, "b", 1)]
+    history = History(manifests=[manifest(2, "a"), manifest(2, "b")], sent=both, receipts=[ReceiptMark(2, "v")])
+
+    assert history.ambiguous
+    assert history.revision_of(2) is None
+    assert not history.was_bound(manifest(3, "a"))
+
+
 def test_the_same_listing_recorded_twice_is_no_contradiction() -> None:
     assert not History(manifests=[manifest(1, "a"), ManifestMark(1, "a", "other key")]).ambiguous
 

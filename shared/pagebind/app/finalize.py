@@ -339,7 +339,7 @@ class Finalize:
     def _settle_bound(self, world: _World) -> Finalized:
         """Nothing to bind: write the receipt that a crash left out, and clear what the book has used."""
         history, view, newest, book = world.history, world.view, world.newest, world.book
-        mark = history.of_seq(view.seq) if view.seq is not None else None
+        mark = next((m for m in history.manifests if (m.seq, m.revision) == (view.seq, view.revision)), None)
         if mark is None or book is None:
             return Finalized(Outcome.NOTHING, newest.key)
         bound = newest if mark.seq == newest.seq else load_manifest(self._work, newest.volume, mark)

@@ -41,7 +41,7 @@ class History:
     def of_seq(self, seq: int) -> ManifestMark | None:
         """The manifest that counts for a seq."""
         marks = [mark for mark in self.manifests if mark.seq == seq]
-        sent = {mark.revision for mark in self.sent if mark.seq == seq}
+        sent = self._sent_as(seq)
         return next((mark for mark in marks if mark.revision in sent), marks[0] if marks else None)
 
     @property
@@ -54,12 +54,16 @@ class History:
 
     @property
     def ambiguous(self) -> bool:
-        """Whether the newest seq stands twice and neither was sent: then neither settles."""
+        """Whether the newest seq stands twice and neither was sent, or both were: then neither settles."""
         head = self.head
         if head is None:
             return False
         revisions = {mark.revision for mark in self.manifests if mark.seq == head.seq}
-        return len(revisions) > 1 and not any(mark.seq == head.seq for mark in self.sent)
+        return len(revisions) > 1 and len(self._sent_as(head.seq)) != 1
+
+    def _sent_as(self, seq: int) -> set[str]:
+        """The revisions that were handed out as this seq: one, unless two polls at once found different listings."""
+        return {mark.revision for mark in self.sent if mark.seq == seq}
 
     @property
     def standing(self) -> Standing:
@@ -111,9 +115,12 @@ class History:
         return newest is not None and self.revision_of(newest.seq) == mark.revision
 
     def revision_of(self, seq: int) -> str | None:
-        """The revision that a seq stands for, or None if its manifest is no longer there."""
+        """The revision that a seq stands for.
+
+        None if its manifest is no longer there, or if two were handed out as this seq: a book may be either.
+        """
         mark = self.of_seq(seq)
-        return mark.revision if mark else None
+        return mark.revision if mark and len(self._sent_as(seq)) <= 1 else None
 
 
 def _order(mark: ReceiptMark) -> tuple[int, int]:
