@@ -41,7 +41,7 @@ def receipt_before_book() -> Iterator[None]:
 
     def bind(self: Any, world: Any, manifest: Any, staged: Any) -> Any:
         book = put_together(manifest, staged, self._work)
-        library = self._library.store
+        library = getattr(self._library, "_inner", self._library).store
         version = library.version_to_come(library.content_of(book.parts))
         self._write_receipt(manifest, book.content, version, world.history.standing.newest)
         return right(self, world, manifest, staged)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _KINDS = (Kind(), Kind(sums=True), Kind(by_content=True))
 _HOUR = 3600.0
-_RESTLESS = 0.3
+_RESTLESS = 0.5
 """Chance of a world in which revisions chase each other."""
 
 
@@ -37,6 +37,8 @@ class Profile(NamedTuple):
         changes, decisions, meddling: so often does the drive change, the operator decide, and somebody who knows
             nothing of Pagebind put something into the library.
         leap: chance that weeks pass in the middle.
+        retries: calls of the stores are made again, as those of object stores are.
+        listings: so many folders does a poll list; 0: no limit. Of a run it is none.
         cache: seconds for which the server gives the same listing again.
         kinds: of changes, each as often as it stands here.
     """
@@ -59,6 +61,8 @@ class Profile(NamedTuple):
     decisions: int
     meddling: int
     leap: float
+    retries: bool
+    listings: int
     cache: float = CACHE
     kinds: tuple[str, ...] = (*("add",) * 3, *("replace",) * 4, *("revert",) * 2, "remove", "touch", "break", "gone")
 
@@ -67,6 +71,10 @@ class Profile(NamedTuple):
         """Seconds that a listing must stand."""
         return self.settle + (0.0 if self.may_refresh or not self.settle else CACHE)
 
+    def round(self, folders: int) -> int:
+        """So many polls list so many folders: what leads to where the one before stopped is listed again."""
+        return folders if self.durable and self.listings else 1
+
     @property
     def horizon(self) -> float:
         """Seconds until nothing goes wrong any more."""
@@ -74,7 +82,7 @@ class Profile(NamedTuple):
 
 
 def draw(dice: random.Random) -> Profile:
-    """A world at random: mostly one that is like any, at times one in which revisions chase each other."""
+    """A world at random: one that is like any, or one in which revisions chase each other."""
     profile = _any(dice)
     return _restless(dice, profile) if dice.random() < _RESTLESS else profile
 
@@ -126,4 +134,6 @@ def _any(dice: random.Random) -> Profile:
         decisions=dice.choice((0, 0, 2, 4)),
         meddling=dice.choice((0, 0, 0, 1, 2)),
         leap=dice.choice((0.0, 0.0, 0.5)),
+        retries=chance() < 0.2,
+        listings=dice.choice((0, 0, 0, 2, 3)),
     )

@@ -9,10 +9,13 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
 
+import stamina
 from tests.simulation.green import threads
 from tests.simulation.mistakes import MISTAKES
 from tests.simulation.profile import draw
 from tests.simulation.world import World
+
+from pagebind.adapters.stores.retrying import ATTEMPTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +56,7 @@ def _determined(dice: random.Random) -> Iterator[None]:
         with (
             patch("uuid.uuid4", lambda: uuid.UUID(int=dice.getrandbits(128))),
             patch("pagebind.adapters.dispatch.local.random", dice),
+            stamina.set_testing(True, attempts=ATTEMPTS),  # waits take no time: a call on its way takes some
         ):
             yield
     finally:

@@ -13,6 +13,7 @@ from tests.simulation.schedule import Process, Schedule
 from tests.simulation.wire import ClockOfTheSchedule, StoreOnTheWire, Weather, Wire
 
 from pagebind.adapters.dispatch.local import LocalDispatch
+from pagebind.adapters.stores.retrying import RetryingStore
 from pagebind.app.decide import Decide
 from pagebind.app.result import run_document
 from pagebind.config.settings import BindSettings, PollSettings, QueueSettings, Settings, SourceSettings, StoreSettings
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from pagebind.adapters.dispatch.local import HandleFetch, HandleFinalize
     from pagebind.ports.dispatch import FetchTask
+    from pagebind.ports.store import Store
     from pagebind.serverless.instance import Instance
 
 ROOT = "/c"
@@ -105,7 +107,7 @@ class World:
         settings = Settings(
             SourceSettings("http://localhost", None, None, None, None, 0, 0, 0, 2, {}, 1, 1),
             StoreSettings("file:///w", "file:///l"),
-            PollSettings(profile.interval, 480.0, 0),
+            PollSettings(profile.interval, 480.0, profile.listings),
             QueueSettings("q" if profile.durable else None, None, None, None, None, 4),
             BindSettings(profile.settle, _GIVE_UP_EPOCHS, _GIVE_UP_AFTER, keep_pages=False),
             (),
@@ -114,14 +116,18 @@ class World:
         return Parts(
             settings,
             SourceOnTheWire(self.wire, self.drive),
-            StoreOnTheWire(self.wire, self.work, "work"),
-            StoreOnTheWire(self.wire, self.library, "library"),
+            self._store(self.work, "work"),
+            self._store(self.library, "library"),
             ClockOfTheSchedule(self.schedule),
             (Watch(ROOT, _TEMPLATE, hash_check=hash_check, comicinfo=profile.comicinfo),),
             self.policy,
             cast("Any", _Silent()),
             cast("Any", None),
         )
+
+    def _store(self, store: MemoryStore, name: str) -> Store:
+        on_the_wire = StoreOnTheWire(self.wire, store, name)
+        return RetryingStore(on_the_wire) if self.profile.retries else on_the_wire
 
     def _instance(self) -> Instance:
         kept = Kept(_CONFIGURATION, self._parts(), DispatchOnTheWire(self.wire, self.queue))
@@ -155,12 +161,13 @@ class World:
     def _note(self, document: dict[str, Any]) -> None:
         """What a poll has found."""
         lists = ("bound", "up_to_date", "waiting", "held")
-        self.told = {one["volume"]: one for name in lists for one in document[name]}
-        self.schedule.tell("; ".join(f"{t['path']}: {t['state']}" for t in self.told.values()) or "saw nothing")
-        failed = document["problems"] and not self.told
-        if failed:
-            self.told = {"": document["problems"][0]}
+        said = {one["volume"]: one for name in lists for one in document[name]}
+        self.schedule.tell("; ".join(f"{one['path']}: {one['state']}" for one in said.values()) or "saw nothing")
+        self.told.pop("", None)
+        if document["problems"] and not said:
+            self.told[""] = document["problems"][0]
         else:
+            self.told.update(said)
             self.rules.poll_ended_well(self.schedule.strand.process)
 
     def decide(self) -> None:
@@ -241,18 +248,23 @@ class World:
         self.calm()
         for _ in range(self.rules.polls_before_the_last(_GIVE_UP_EPOCHS)):
             schedule.now = max(schedule.now + self._pause, self.rules.next_due()) + 1.0
-            self.poll()
-            schedule.run()
+            self._round()
             if schedule.over:
                 return
         schedule.now = max(schedule.now + max(CACHE, _GIVE_UP_AFTER), self.rules.next_due()) + 1.0
         for _ in range(3):
             schedule.now += self._pause
-            self.poll()
-            schedule.run()
+            self._round()
             if schedule.over:
                 return
         self.rules.all_came_to_an_end(self.told)
+
+    def _round(self) -> None:
+        """As many polls as it takes to list everything."""
+        for _ in range(self.profile.round(2 + len(self.profile.volumes))):
+            self.poll()
+            self.schedule.run()
+            self.schedule.now += 1.0
 
     @property
     def _pause(self) -> float:
