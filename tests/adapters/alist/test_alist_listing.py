@@ -14,6 +14,7 @@ from tests.adapters.alist.doubles import SERVER, FakeClock, Server, item, ok, pa
 
 from pagebind.adapters.alist import AlistSource, Guest
 from pagebind.adapters.alist.envelope import ListData
+from pagebind.adapters.alist.limits import Limits
 from pagebind.adapters.alist.listing import list_folder
 from pagebind.core.model import Item
 from pagebind.errors import ListingFailed, RefreshRefused, ServerUnreachable
@@ -120,6 +121,51 @@ def test_an_endless_folder_ends() -> None:
     with pytest.raises(ListingFailed):
         listed(ask)
     assert asked < 20
+
+
+class Slow:
+    """A server that answers each page of one entry after some time, though a thousand of them are to come."""
+
+    def __init__(self, clock: FakeClock, seconds: float, total: int) -> None:
+        self.clock, self.seconds, self.total = clock, seconds, total
+        self.asked = 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        self.clock.wait(self.seconds)
+        return page_of([f"{json.loads(request.content)['page']:04}.jpg"], total=self.total)
+
+
+def test_a_folder_whose_pages_come_slowly_is_left_after_ten_minutes() -> None:
+    server, clock = Server(), FakeClock()
+    slow = Slow(clock, 59.0, 1000)
+    with pytest.raises(ListingFailed, match="cannot list /x: its listing takes longer than 10 minutes") as caught:
+        server.on("/api/fs/list", slow).source(clock=clock, limits=Limits(list_per_second=0.0)).list("/x")
+    assert (caught.value.path, slow.asked) == ("/x", 11)
+    assert caught.value.fix
+
+
+def test_both_readings_of_a_folder_are_one_listing() -> None:
+    """The total is short by the page that comes last: the folder is read once more."""
+    clock, asked = FakeClock(), []
+
+    def ask(page: int, _refresh: bool) -> ListData:
+        asked.append(page)
+        clock.wait(59.0)
+        return ListData(content=[Item(f"{page}")] if page < 6 else [], total=7)
+
+    begun = clock.monotonic()
+    with pytest.raises(ListingFailed, match="takes longer than 10 minutes"):
+        list_folder(ask, "/x", refresh=False, taken=lambda: clock.monotonic() - begun)
+    assert asked == [1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5]
+
+
+def test_what_our_own_rate_makes_it_wait_is_not_the_folders_fault() -> None:
+    server, clock = Server(), FakeClock()
+    slow = Slow(clock, 1.0, 30)
+    rare = Limits(list_per_second=0.01)
+    assert len(server.on("/api/fs/list", slow).source(clock=clock, limits=rare).list("/x")) == 30
+    assert sum(clock.waits) > 2_000
 
 
 def test_without_a_total_pages_are_read_until_one_is_empty() -> None:

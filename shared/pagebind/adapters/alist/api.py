@@ -17,7 +17,7 @@ from pagebind.errors import AuthRefused, ListingFailed, PageFailed, ServerUnreac
 
 if TYPE_CHECKING:
     from pagebind.adapters.alist.http import Connections, Headers, Reply
-    from pagebind.adapters.alist.rates import Paces
+    from pagebind.adapters.alist.rates import Paces, Stopwatch
     from pagebind.ports.clock import Clock
 
 T = TypeVar("T")
@@ -85,8 +85,10 @@ class Api:
         """The answer to a call that needs no credentials. Raises: Refusal."""
         return with_retries(lambda: self._ask(call, None, ""), attempts=self._attempts)
 
-    def ask(self, call: Call[T], body: dict[str, Any] | None = None) -> T:
+    def ask(self, call: Call[T], body: dict[str, Any] | None = None, taken: Stopwatch | None = None) -> T:
         """The answer to a call; ``body`` holds ``path`` and the folder's ``password`` where the call is about one.
+
+        ``taken``: leaves out what our own rates make this call wait.
 
         Raises:
             Refusal: any other answer.
@@ -94,21 +96,21 @@ class Api:
         """
         with self._session.first_alone():
             try:
-                return with_retries(lambda: self._ask_as_account(call, body), attempts=self._attempts)
+                return with_retries(lambda: self._ask_as_account(call, body, taken), attempts=self._attempts)
             except Refusal as refusal:
                 if isinstance(refusal.error, AuthRefused):
                     self._session.end(refusal.error)
                 raise
 
-    def _ask_as_account(self, call: Call[T], body: dict[str, Any] | None) -> T:
+    def _ask_as_account(self, call: Call[T], body: dict[str, Any] | None, taken: Stopwatch | None) -> T:
         token = self._session.token()
         try:
-            return self._ask(call, body, token)
+            return self._ask(call, body, token, taken)
         except Refusal as refusal:
             another = self._session.renew(token, refusal) if isinstance(refusal.error, AuthRefused) else None
             if another is None:
                 raise
-        return self._ask(call, body, another)
+        return self._ask(call, body, another, taken)
 
     def _log_in(self, username: str, password: str, otp_secret: str | None) -> str:
         body = {"username": username, "password": password}
@@ -116,9 +118,11 @@ class Api:
             body["otp_code"] = one_time_code(otp_secret, self._clock.now())
         return self._ask(LOGIN, body, "").token
 
-    def _ask(self, call: Call[T], body: dict[str, Any] | None, token: str) -> T:
+    def _ask(self, call: Call[T], body: dict[str, Any] | None, token: str, taken: Stopwatch | None = None) -> T:
         if call.endpoint in _LIMITED:
-            self._paces.at((body or {})["path"]).listings.take()
+            waited = self._paces.at((body or {})["path"]).listings.take()
+            if taken is not None:
+                taken.leave_out(waited)
         headers = [*self._headers, ("Authorization", token)] if token else self._headers.copy()
         content = None
         if body is not None:

@@ -12,7 +12,7 @@ from pagebind.adapters.alist.http import Connections
 from pagebind.adapters.alist.limits import Limits
 from pagebind.adapters.alist.listing import PER_PAGE, list_folder
 from pagebind.adapters.alist.login import Credentials, Guest
-from pagebind.adapters.alist.rates import Paces
+from pagebind.adapters.alist.rates import Paces, Stopwatch
 from pagebind.adapters.alist.redirects import RedirectPolicy
 from pagebind.adapters.once import Once
 from pagebind.ports.source import Account, Download, Drive, ServerInfo
@@ -63,6 +63,7 @@ class AlistSource:
         """
         limits = limits or Limits()
         self._url = url.rstrip("/")
+        self._clock = clock
         paces = Paces(limits, limits_below or {}, clock)
         self._guest = isinstance(credentials, Guest)
         policy = RedirectPolicy(allow_private=allow_private)
@@ -105,13 +106,14 @@ class AlistSource:
 
     def list(self, path: str, *, password: str = "", refresh: bool = False) -> _Items:
         """See `Source.list`, and `list_folder` for what is left out."""
+        taken = Stopwatch(self._clock)
 
         def ask(page: int, refresh_now: bool) -> ListData:
             body = {"path": path, "password": password, "page": page, "per_page": PER_PAGE, "refresh": refresh_now}
-            return self._api.ask(api.LIST, body)
+            return self._api.ask(api.LIST, body, taken)
 
         with _typed():
-            return list_folder(ask, path, refresh=refresh)
+            return list_folder(ask, path, refresh=refresh, taken=taken.seconds)
 
     def link(self, path: str) -> str:
         """See `Source.link`."""

@@ -27,6 +27,11 @@ many are a drive's mistake or a server that never ends."""
 _MOST_PAGES: Final = 2_000
 """Requests for one folder: a server may give pages of 50 where 200 are asked for."""
 
+_LONGEST_LISTING: Final = 600.0
+"""Seconds for all requests of one listing together. 100,000 entries are 500 requests, and a server takes about a second
+for each that it has to ask a drive for. Without this limit one that answers just before each time-out is listed for
+days, and the walk ends when its slowest folder does."""
+
 _MOST_NUMBER: Final = 2**63 - 1
 """The servers count in 64 bits with a sign."""
 
@@ -98,8 +103,16 @@ class _Reading:
         return self.totals[0] is not None and self.count >= min(total for total in self.totals if total is not None)
 
 
-def list_folder(ask: Callable[[int, bool], ListData], path: str, *, refresh: bool) -> list[Item]:
+def _no_time() -> float:
+    return 0.0
+
+
+def list_folder(
+    ask: Callable[[int, bool], ListData], path: str, *, refresh: bool, taken: Callable[[], float] = _no_time
+) -> list[Item]:
     """Everything in the folder, each name once, by asking ``ask(page, refresh)`` for pages from 1 on.
+
+    ``taken`` tells how many seconds the server has taken until now.
 
     Pages are trusted only if the total stood still, no name came back on a later page, and as many came as the total
     says; else the folder is read once more, without ``refresh``, and counts if it reads the same. A drive may hold one
@@ -107,11 +120,18 @@ def list_folder(ask: Callable[[int, bool], ListData], path: str, *, refresh: boo
     left out; of a name that is none see `_renamed`, of what else is odd `_plain`.
 
     Raises:
-        ListingFailed: both readings were contradictory, or it holds more than `MOST_ENTRIES`.
+        ListingFailed: both readings were contradictory, it holds more than `MOST_ENTRIES`, or the server takes longer
+            than 10 minutes.
     """
-    reading = earlier = _read(ask, path, refresh=refresh)
+
+    def ask_in_time(page: int, refresh_now: bool) -> ListData:
+        if taken() > _LONGEST_LISTING:
+            raise _too_slow(path)
+        return ask(page, refresh_now)
+
+    reading = earlier = _read(ask_in_time, path, refresh=refresh)
     if not reading.whole:
-        reading = _read(ask, path, refresh=False)
+        reading = _read(ask_in_time, path, refresh=False)
     if not reading.whole and not reading.repeats(earlier):
         raise ListingFailed(
             f"cannot list {path}: the server says that it holds {_number(reading.totals[0])} entries,"
@@ -142,6 +162,14 @@ def _read(ask: Callable[[int, bool], ListData], path: str, *, refresh: bool) -> 
     if data.total is None:
         raise _too_many(path, f"more than {reading.count:,} entries, {page - 1:,} pages of them,")
     return reading
+
+
+def _too_slow(path: str) -> ListingFailed:
+    return ListingFailed(
+        f"cannot list {path}: its listing takes longer than {_LONGEST_LISTING / 60:.0f} minutes",
+        fix="see why the server answers so slowly; leave the folder out by `exclude`, or split it",
+        path=path,
+    )
 
 
 def _too_many(path: str, what: str) -> ListingFailed:

@@ -22,16 +22,33 @@ class Rate:
         self._free_at = clock.monotonic() - self._saved
         self._lock = Lock()
 
-    def take(self, amount: float = 1.0) -> None:
-        """Take ``amount``, and wait until it is paid for, after all that was taken before."""
+    def take(self, amount: float = 1.0) -> float:
+        """Take ``amount``, and wait until it is paid for, after all that was taken before; returns seconds waited."""
         if self._per_second <= 0:
-            return
+            return 0.0
         with self._lock:
             now = self._clock.monotonic()
             self._free_at = max(self._free_at, now - self._saved) + amount / self._per_second
             delay = self._free_at - now
         if delay > 0:
             self._clock.wait(delay)
+        return max(0.0, delay)
+
+
+class Stopwatch:
+    """How long the other side takes: seconds since it was made, less those that our own rates made us wait."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._begun = clock.monotonic()
+
+    def leave_out(self, seconds: float) -> None:
+        """Do not count so much of what went by."""
+        self._begun += seconds
+
+    def seconds(self) -> float:
+        """What counts of the time until now."""
+        return self._clock.monotonic() - self._begun
 
 
 class Pace(NamedTuple):
