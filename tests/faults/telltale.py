@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
+import textwrap
 import urllib.parse
 from functools import partial
 from http import HTTPStatus
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 AS_SAID = "as it is"
 """The one form of `FORMS` that does not change it."""
 
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
 FORMS: dict[str, Callable[[str], str]] = {
     AS_SAID: str,
     "quoted as JSON": json.dumps,
@@ -28,7 +35,30 @@ FORMS: dict[str, Callable[[str], str]] = {
     "percent-encoded": lambda told: urllib.parse.quote(told, safe=""),
     "as in a form": urllib.parse.quote_plus,
     "escaped as HTML": html.escape,
-    "as base64": lambda told: base64.b64encode(told.encode()).decode(),
+    "as base64": _base64,
+    "every character percent-encoded": lambda told: "".join(f"%{byte:02x}" for byte in told.encode()),
+    "percent-encoded three times": lambda told: urllib.parse.quote(urllib.parse.quote(urllib.parse.quote(told, ""))),
+    "as JSON escapes": lambda told: "".join(f"\\u{ord(one):04x}" for one in told),
+    "as bytes of C": lambda told: "".join(f"\\x{byte:02X}" for byte in told.encode()),
+    "as octal bytes": lambda told: "".join(f"\\{byte:03o}" for byte in told.encode()),
+    "as numbers of HTML": lambda told: "".join(f"&#{ord(one)};" for one in told),
+    "as hex numbers of HTML": lambda told: "".join(f"&#x{ord(one):x};" for one in told),
+    "in capitals": str.upper,
+    "as hex": lambda told: told.encode().hex(),
+    "as hex of each byte": lambda told: told.encode().hex(" "),
+    "as Go shows bytes": lambda told: f"[{' '.join(map(str, told.encode()))}]",
+    "as base64 behind a user": lambda told: _base64(f"u:{told}"),
+    "as base64 in JSON": lambda told: _base64(json.dumps({"a": told})),
+    "as base64 in lines": lambda told: "\n".join(textwrap.wrap(_base64(told), 20)),
+    "as base64 for URLs": lambda told: base64.urlsafe_b64encode(b"?" + told.encode()).decode().rstrip("="),
+    "base64 of base64": lambda told: _base64(_base64(told)),
+    "base32": lambda told: base64.b32encode(told.encode()).decode(),
+    "with NULs": "\0".join,
+    "with blanks": " ".join,
+    "with soft hyphens": "\u00ad".join,
+    "in wide letters": lambda told: "".join(chr(ord(one) + 0xFEE0) if "!" <= one <= "~" else one for one in told),
+    "in two words": lambda told: f"{told[: len(told) // 2]} {told[len(told) // 2 :]}",
+    "without its ends": lambda told: told[1:-1],
     "its beginning": lambda told: f"{told[:20]}...",
     "its end": lambda told: f"...{told[-20:]}",
 }
@@ -45,6 +75,10 @@ ANSWERS: dict[str, Callable[[str], Answer]] = {
     "a redirect to no URL": lambda words: _redirect(f"http://[{urllib.parse.quote(words[:200], safe='')}"),
     "a head that is none": lambda words: Answer(
         200, {"Content-Type": f"text/{urllib.parse.quote(words[:200], safe='')}"}, text(200, "x", "").body
+    ),
+    "a redirect to a host": lambda words: _redirect(f"http://{re.sub('[^A-Za-z0-9.-]', '.', words)}.test/x"),
+    "a redirect to a host in capitals": lambda words: _redirect(
+        f"https://{re.sub('[^A-Z0-9-]', '.', words.upper())}.test"
     ),
     "a version": lambda words: envelope(200, "success", {"version": words, "content": words, "token": {"x": words}}),
 }

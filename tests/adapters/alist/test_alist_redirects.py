@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pagebind.adapters.alist.http import host_of
 from pagebind.adapters.alist.redirects import AddressRefused, Ground, RedirectPolicy, RedirectRefused, ground_of
 
 NEVER = [
@@ -94,12 +95,12 @@ def test_who_may_follow_says_so() -> None:
 @pytest.mark.parametrize("address", ["192.168.1.5", "[fd12::1]:8080", "user:CANARY@localhost.@127.0.0.1"])
 def test_an_address_in_the_link_itself_is_judged_before_anybody_connects(address: str) -> None:
     with pytest.raises(RedirectRefused, match="private network") as caught:
-        RedirectPolicy(allow_private=False).check(f"http://{address}/CANARY?CANARY", path="/a.jpg")
+        RedirectPolicy(allow_private=False).check(f"http://{address}/CANARY?CANARY", path="/a.jpg", show=host_of)
     assert "allow_private = true" in caught.value.fix
     assert "CANARY" not in str(caught.value) + caught.value.fix
     assert not caught.value.retryable
-    RedirectPolicy(allow_private=True).check(f"http://{address}/x", path="/a.jpg")
+    RedirectPolicy(allow_private=True).check(f"http://{address}/x", path="/a.jpg", show=host_of)
 
 
 def test_names_are_not_judged_before_anybody_connects() -> None:
-    RedirectPolicy(allow_private=False).check("http://localhost/x", path="/a.jpg")
+    RedirectPolicy(allow_private=False).check("http://localhost/x", path="/a.jpg", show=host_of)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pagebind.adapters.alist import Credentials
 
 THREADS = 8
-LOGIN = Login("bob", secret("CANARYPASSWORD"))
+LOGIN = Login("bob", secret("CANARYSESAME"))
 GUEST_OFF = refused(401, "Guest user is disabled, login please")
 
 
@@ -278,7 +278,7 @@ def test_eight_threads_refused_at_once_read_a_token_anew_once() -> None:
 
 @pytest.mark.parametrize("trouble", [ConfigError("token leads nowhere"), SecretsUnavailable("not now")])
 def test_a_refusal_stands_where_the_secret_cannot_be_read_anew(trouble: PagebindError) -> None:
-    vault = Vault(token=TOKEN, password="CANARYPASSWORD")
+    vault = Vault(token=TOKEN, password="CANARYSESAME")
     double = Server().on("/api/fs/list", refused(401, "token is invalidated"))
     double.on("/api/auth/login", refused(400, "password is incorrect"))
     token, password = Secret("token", vault), Secret("password", vault)

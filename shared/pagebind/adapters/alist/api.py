@@ -12,6 +12,7 @@ from pagebind.adapters.alist import envelope
 from pagebind.adapters.alist.envelope import Answer, Endpoint, Envelope, Refusal, Remedy
 from pagebind.adapters.alist.http import NoAnswer, Unusable, host_of
 from pagebind.adapters.alist.login import Credentials, Session, one_time_code
+from pagebind.adapters.alist.redactor import Redactor, said
 from pagebind.adapters.alist.retries import retry_after, with_retries
 from pagebind.errors import AuthRefused, ListingFailed, PageFailed, ServerUnreachable, SourceError
 
@@ -54,7 +55,11 @@ _LIMITED: Final = frozenset({Endpoint.LIST, Endpoint.GET})
 
 
 class Api:
-    """Asks, as one account, with retries and the one repetition that a refused token allows."""
+    """Asks, as one account, with retries and the one repetition that a refused token allows.
+
+    Attributes:
+        shown: makes what the server says fit to be shown.
+    """
 
     def __init__(
         self,
@@ -74,6 +79,7 @@ class Api:
         self._attempts = attempts
         self._paces = paces
         self._session = Session(credentials, self._log_in)
+        self.shown = Redactor(self._session.secrets)
         self._headers: Headers = [
             ("User-Agent", USER_AGENT),
             ("Accept", "application/json"),
@@ -157,19 +163,21 @@ class Api:
     def _refusal(
         self, call: Call[T], reply: Reply, opened: Envelope[Any] | None, body: dict[str, Any], token: str
     ) -> Refusal:
-        secrets = (token, body.get("password", ""), body.get("otp_code", ""))
-        words = envelope.safe_words(opened.message if opened.code != envelope.OK else "", *secrets) if opened else ""
+        shown = self.shown.knowing(token, body.get("password", ""), body.get("otp_code", ""))
+        message = opened.message if opened and opened.code != envelope.OK else ""
+        words = shown.words(message)
         if location := reply.header("Location"):
-            words = envelope.safe_words(_host_in(location), *secrets) or "another path"
+            words = shown.name(_host_in(location)) or "another path"
         return envelope.judge(
             call.endpoint,
             Answer(
                 server=self._server,
                 path=body.get("path"),
                 status=reply.status,
-                content_type=reply.content_type,
+                content_type=shown.name(reply.content_type),
                 code=opened.code if opened else None,
                 words=words,
+                meant=said(message).lower(),
                 retry_after=retry_after(reply.header("Retry-After"), self._clock.now()),
             ),
         )

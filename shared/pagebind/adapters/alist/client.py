@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pagebind.adapters.alist import api, links
 from pagebind.adapters.alist.download import make_downloads
-from pagebind.adapters.alist.envelope import FORBIDDEN, Refusal, safe_words
+from pagebind.adapters.alist.envelope import FORBIDDEN, Refusal
 from pagebind.adapters.alist.http import Connections
 from pagebind.adapters.alist.limits import Limits
 from pagebind.adapters.alist.listing import PER_PAGE, list_folder
@@ -20,12 +20,14 @@ from pagebind.ports.source import Account, Download, Drive, ServerInfo
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pagebind.adapters.alist.envelope import ListData, MeData
+    from pagebind.adapters.alist.envelope import ListData, MeData, StorageRow
     from pagebind.adapters.alist.http import BaseTransport
     from pagebind.core.model import Item
     from pagebind.ports.clock import Clock
 
 _ADMIN_ROLE = 2
+_STATUSES = frozenset({"work", "disabled"})
+"""What a drive is that is in order; all else are words."""
 
 _Items = list["Item"]  # `list` is a method below
 
@@ -82,6 +84,7 @@ class AlistSource:
             policy,
             clock,
             paces,
+            shown=self._api.shown,
             link=self._link,
             fresh_sign=self._fresh_sign,
         )
@@ -90,7 +93,8 @@ class AlistSource:
 
     def server(self) -> ServerInfo:
         """See `Source.server`."""
-        return self._server.get()
+        server = self._server.get()
+        return server._replace(version=self._api.shown.name(server.version))
 
     def answers(self) -> bool:
         """See `Source.answers`."""
@@ -102,7 +106,8 @@ class AlistSource:
 
     def account(self) -> Account:
         """See `Source.account`."""
-        return self._account.get()
+        account, shown = self._account.get(), self._api.shown
+        return account._replace(username=shown.name(account.username), base_path=shown.name(account.base_path))
 
     def list(self, path: str, *, password: str = "", refresh: bool = False) -> _Items:
         """See `Source.list`, and `list_folder` for what is left out."""
@@ -117,8 +122,8 @@ class AlistSource:
 
     def link(self, path: str) -> str:
         """See `Source.link`."""
-        absolute = links.absolute(self.account().base_path, path)
-        return links.twice(absolute) if "%" in absolute and links.percent_twice(self.server()) else absolute
+        absolute = links.absolute(self._account.get().base_path, path)
+        return links.twice(absolute) if "%" in absolute and links.percent_twice(self._server.get()) else absolute
 
     def download(self, wanted: Download) -> Iterator[bytes]:
         """See `Source.download`. Without a sign the bare link is tried first: it costs the drive nothing."""
@@ -137,7 +142,12 @@ class AlistSource:
                 if refusal.code == FORBIDDEN:
                     return None
                 raise
-        return [Drive(row.mount_path, row.driver, safe_words(row.status)) for row in answer.content or []]
+        return [self._drive(row) for row in answer.content or []]
+
+    def _drive(self, row: StorageRow) -> Drive:
+        shown = self._api.shown
+        status = row.status if row.status in _STATUSES else shown.words(row.status)
+        return Drive(shown.name(row.mount_path), shown.name(row.driver), status)
 
     def close(self) -> None:
         """See `Source.close`."""

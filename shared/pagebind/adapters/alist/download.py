@@ -13,6 +13,7 @@ from pagebind.adapters.alist.api import USER_AGENT
 from pagebind.adapters.alist.envelope import Answer, Endpoint, Refusal, Remedy
 from pagebind.adapters.alist.http import NoAnswer, NotAUrl, TooSlow, host_of
 from pagebind.adapters.alist.meter import SLOWEST
+from pagebind.adapters.alist.redactor import said
 from pagebind.adapters.alist.redirects import AddressRefused, redirect_refused
 from pagebind.adapters.alist.retries import retry_after
 from pagebind.errors import PageCut, PageFailed, ServerUnreachable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from pagebind.adapters.alist.http import Connections, Headers, Reply
     from pagebind.adapters.alist.rates import Paces
+    from pagebind.adapters.alist.redactor import Redactor
     from pagebind.adapters.alist.redirects import RedirectPolicy
     from pagebind.ports.clock import Clock
     from pagebind.ports.source import Download
@@ -35,8 +37,12 @@ _MOST_IDLE: Final = 3
 _MOST_RESUMES: Final = 16
 _MOST_WINDOWS: Final = 4
 """Of patience, which all requests for one file share."""
-_SHORTEST_SECRET: Final = 8
-"""Characters: shorter parts of links and headers are words that errors are made of."""
+_SHORTEST_SECRET: Final = 12
+"""Characters: shorter parts of links are words that errors are made of."""
+_LONGEST_LINK: Final = 8192
+"""Characters that are looked at; those of drives have up to two thousand."""
+_NO_SECRETS: Final = frozenset({"user-agent", "referer", "origin", "accept", "accept-language"})
+"""Headers whose values are public, and words of messages and names of hosts."""
 _LARGEST_ERROR: Final = 64 * 1024
 """Bytes; an error in disguise is smaller, a larger body is a file."""
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)", re.ASCII)
@@ -50,6 +56,7 @@ class Downloads(NamedTuple):
     """What all downloads of a source share.
 
     Attributes:
+        shown: makes what servers say fit to be shown.
         link: gives the link of a file under a sign.
         fresh_sign: gives a new sign by `fs/get`; both may raise what the API raises.
     """
@@ -58,6 +65,7 @@ class Downloads(NamedTuple):
     policy: RedirectPolicy
     clock: Clock
     paces: Paces
+    shown: Redactor
     link: Callable[[Download, str], str]
     fresh_sign: Callable[[Download], str]
 
@@ -76,6 +84,7 @@ def make_downloads(
     clock: Clock,
     paces: Paces,
     *,
+    shown: Redactor,
     link: Callable[[Download, str], str],
     fresh_sign: Callable[[Download], str],
 ) -> Downloads:
@@ -85,6 +94,7 @@ def make_downloads(
         policy=policy,
         clock=clock,
         paces=paces,
+        shown=shown,
         link=link,
         fresh_sign=fresh_sign,
     )
@@ -149,7 +159,8 @@ class _Transfer:
             with closing(self._with_sign(self._first_answer)) as reply:
                 if reply.status not in _REDIRECTS:
                     return None
-                return host_of(self._next_hop(self._shared.link(self._wanted, self._sign), reply.header("Location")))
+                there = self._next_hop(self._shared.link(self._wanted, self._sign), reply.header("Location"))
+                return self._host(there)
         except NoAnswer as failure:
             raise self._unreachable(failure.reason) from None
 
@@ -271,13 +282,14 @@ class _Transfer:
             except NoAnswer as failure:
                 if not foreign or isinstance(failure, TooSlow):
                     raise
-                raise NoAnswer(f"{host_of(here)}: {failure.reason}", connected=True) from None
+                reason = f"{self._host(here)}: {self._shown().words(failure.reason)}"
+                raise NoAnswer(reason, connected=True) from None
             if reply.status not in _REDIRECTS:
-                return reply, host_of(here) if foreign else None
+                return reply, self._host(here) if foreign else None
             with self._waiting_for(reply):
                 reply.peek(_LARGEST_ERROR)
                 here = self._next_hop(here, reply.header("Location"))
-        raise self._failed(f"more than {_MOST_REDIRECTS} redirects, the last one to {host_of(here)}")
+        raise self._failed(f"more than {_MOST_REDIRECTS} redirects, the last one to {self._host(here)}")
 
     def _asked(self, url: str, headers: Headers, *, redirected: bool, foreign: bool) -> Reply:
         """Raises: NoAnswer; PageFailed: what is no URL is the fault of this one file's names, or of its drive."""
@@ -286,7 +298,7 @@ class _Transfer:
         try:
             return self._shared.connections.exchange("GET", url, headers, away=foreign)
         except AddressRefused as refused:
-            raise redirect_refused(refused.ground, url, path=self._wanted.path) from None
+            raise redirect_refused(refused.ground, self._host(url), path=self._wanted.path) from None
         except NotAUrl:
             if redirected:
                 raise self._failed("the server redirects to what is not a URL") from None
@@ -308,7 +320,7 @@ class _Transfer:
             there = urljoin(here, location)
         except ValueError:
             raise self._failed("the server redirects to what is not a URL") from None
-        self._shared.policy.check(there, path=self._wanted.path)
+        self._shared.policy.check(there, path=self._wanted.path, show=self._host)
         return there
 
     def _request_headers(self, *, foreign: bool) -> Headers:
@@ -333,28 +345,39 @@ class _Transfer:
         body = reply.peek(_LARGEST_ERROR)
         opened = envelope.open_envelope(body)
         if opened is not None:
-            words = envelope.safe_words(opened.message, *self._secrets())
+            message = opened.message
         else:
-            words = envelope.words_of_page(body, *self._secrets()) if endpoint is Endpoint.LINK else ""
+            message = envelope.words_of_page(body) if endpoint is Endpoint.LINK else ""
+        shown = self._shown().knowing(*self._parts_of_links())
         return envelope.judge(
             endpoint,
             Answer(
                 server=host or "",
                 path=self._wanted.path,
                 status=reply.status,
-                content_type=reply.content_type,
+                content_type=shown.name(reply.content_type),
                 code=opened.code if opened is not None else None,
-                words=words,
+                words=shown.words(message),
+                meant=said(message).lower(),
                 retry_after=retry_after(reply.header("Retry-After"), self._shared.clock.now()),
             ),
         )
 
-    def _secrets(self) -> list[str]:
-        """What was sent and must not be said back: signs, what headers hold, and each part of another host's link."""
-        link = urlsplit(self._foreign_link)
-        parts = [*self._wanted.headers.values(), *link.path.split("/"), *re.split("[&=]", link.query)]
+    def _host(self, url: str) -> str:
+        """The URL's host, which a server may have made of what it knows."""
+        return self._shown().name(host_of(url))
+
+    def _shown(self) -> Redactor:
+        """Knows what this file is asked for with."""
+        secret = [value for name, value in self._wanted.headers.items() if name.lower() not in _NO_SECRETS]
+        return self._shared.shown.knowing(self._sign, self._wanted.sign, *secret, ask=self._wanted.password)
+
+    def _parts_of_links(self) -> list[str]:
+        """Each part of another host's link: some of them are its signature."""
+        link = urlsplit(self._foreign_link[:_LONGEST_LINK])
+        parts = [*link.path.split("/"), *re.split("[&=]", link.query)]
         long = [part for part in parts if len(part) >= _SHORTEST_SECRET]
-        return [self._sign, self._wanted.sign, self._wanted.password(), *long, *map(unquote, long)]
+        return [*long, *map(unquote, long)]
 
     def _cut(self, reason: str) -> PageCut:
         path, have = self._wanted.path, self._have

@@ -7,12 +7,9 @@ errors the same way (Alist) or with an HTML page and a real status (OpenList sin
 from __future__ import annotations
 
 import html
-import json
 import re
-from base64 import b64encode, urlsafe_b64encode
 from enum import Enum, auto
 from typing import Any, Final, Generic, NamedTuple, TypeVar
-from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -38,7 +35,6 @@ _OTP_NEEDED: Final = 402
 FORBIDDEN: Final = 403
 _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
-_LONGEST_WORDS: Final = 300
 
 
 class Endpoint(Enum):
@@ -142,7 +138,8 @@ class Answer(NamedTuple):
         status: of HTTP.
         content_type: without parameters.
         code: of the envelope, or None where the body is none.
-        words: the server's own, made safe by `safe_words`.
+        words: the server's own, as they may be shown: made so by a `Redactor`.
+        meant: the same as they came, in small letters, to be understood and never shown.
         retry_after: seconds that the server asks to be left alone, or None.
     """
 
@@ -152,6 +149,7 @@ class Answer(NamedTuple):
     content_type: str
     code: int | None
     words: str
+    meant: str = ""
     retry_after: float | None = None
 
 
@@ -226,7 +224,7 @@ def _login_refused(answer: Answer) -> Refusal:
 
 
 def _credentials_refused(answer: Answer) -> Refusal:
-    words = answer.words.lower()
+    words = answer.meant
     stale = words.startswith(("token", "session"))
     if "guest" in words:
         fix = 'set [source] token, for example token = "env:ALIST_TOKEN"'
@@ -241,7 +239,7 @@ def _credentials_refused(answer: Answer) -> Refusal:
 
 
 def _listing_refused(answer: Answer) -> Refusal:
-    path, words = answer.path, answer.words.lower()
+    path, words = answer.path, answer.meant
     message = f"cannot list {path}: {_said(answer)}"
     if answer.code == FORBIDDEN and "refresh" in words:
         return Refusal(
@@ -293,7 +291,7 @@ _CALLS: Final = {Endpoint.LOGIN: _login_refused, Endpoint.LIST: _listing_refused
 
 def _again_if_passing(answer: Answer) -> Remedy:
     code = answer.code if answer.code is not None else answer.status
-    passing = code == _TOO_MANY or code > _SERVER_ERROR or "please wait" in answer.words.lower()
+    passing = code == _TOO_MANY or code > _SERVER_ERROR or "please wait" in answer.meant
     return Remedy.AGAIN if passing else Remedy.NONE
 
 
@@ -314,53 +312,13 @@ def _kind(answer: Answer) -> str:
     return answer.content_type if _KIND.fullmatch(answer.content_type) else ""
 
 
-_URL: Final = re.compile(r"(?i)\b(https?)://(?:[^\s/\"'<>?#]*@)?([^\s/\"'<>?#@]+)[^\s\"'<>]*")
-_SECRET_PAIR: Final = re.compile(
-    r"(?ix) \b ((?:access_?|refresh_?)?token | sign | password | otp_code)"
-    r""" (\\?["'])? \s* [=:] \s* (\\?["'])? [^\s&"'\\,}]+"""
-)
-_ECHO: Final = re.compile(r", error found in #|, bigger context ")
-
-
-_LONGEST_MESSAGE: Final = 8 * _LONGEST_WORDS
-_PART: Final = 12
-"""So many characters of a secret at its beginning or end are not shown either: servers shorten what they quote."""
-
-
-def safe_words(message: str | None, *secrets: str) -> str:
-    """The server's words in one line, without links, without an echo of what was sent, without the given secrets."""
-    text = _ECHO.split((message or "")[:_LONGEST_MESSAGE], maxsplit=1)[0]
-    for form in {form for secret in secrets if secret for form in _written(secret)}:
-        text = text.replace(form, "***")
-        if len(form) > _PART:
-            text = _without_words(text, form[:_PART], form[-_PART:])
-    text = _SECRET_PAIR.sub(r"\1=***", _URL.sub(r"\1://\2/...", text))
-    return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))[:_LONGEST_WORDS]
-
-
-def _without_words(text: str, *parts: str) -> str:
-    """Without the words that hold one of these parts."""
-    return re.sub(r"\S+", lambda word: "***" if any(part in word[0] for part in parts) else word[0], text)
-
-
-def _written(secret: str) -> set[str]:
-    """The secret as servers may write it: plain, quoted in Go or JSON, once or twice, in a URL, in HTML, as base64."""
-    data = secret.encode("utf-8", "surrogatepass")
-    quoted = {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (False, True)}
-    twice = {json.dumps(text, ensure_ascii=ascii_only)[1:-1] for text in quoted for ascii_only in (False, True)}
-    encoded = {quote(data, safe=""), quote(data), quote_plus(data)}
-    lower = {re.sub("%..", lambda code: code[0].lower(), text) for text in encoded}
-    in_base64 = {encode(data).decode().rstrip("=") for encode in (b64encode, urlsafe_b64encode)}
-    return {secret, html.escape(secret), *quoted, *twice, *encoded, *lower, *in_base64}
-
-
 _PARAGRAPH: Final = re.compile(r"(?i)<p>([^<]*)</p>")
 
 
-def words_of_page(body: bytes, *secrets: str) -> str:
-    """What an error page of OpenList says, without the given secrets: the text of its paragraph, or nothing."""
+def words_of_page(body: bytes) -> str:
+    """What an error page of OpenList says: the text of its paragraph, or nothing."""
     paragraph = _PARAGRAPH.search(body.decode("utf-8", "replace"))
-    return safe_words(html.unescape(paragraph[1]), *secrets) if paragraph else ""
+    return html.unescape(paragraph[1]) if paragraph else ""
 
 
 _LOOSE: Final = msgspec.json.Decoder(Envelope[Any])

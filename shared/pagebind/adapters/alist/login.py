@@ -105,6 +105,19 @@ class Session:
                 return self._token if self._token is not None else self._obtain(login, None, None)
         return ""
 
+    def secrets(self) -> tuple[str, ...]:
+        """What is sent, or was given for it, as far as it can be told without asking the server.
+
+        Raises:
+            ConfigError, SecretsUnavailable: a secret cannot be had.
+        """
+        match self._credentials:
+            case StaticToken(secret):
+                return (secret().strip(),)
+            case Login() as login:
+                return (login.password_secret(), self._token or "")
+        return ()
+
     def renew(self, refused: str, refusal: Refusal) -> str | None:
         """Another token than the refused one; None where there is none: then nobody asks with these credentials again.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from enum import Enum, auto
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from pagebind.adapters.alist.http import host_of
 from pagebind.errors import PageFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _METADATA_NAMES: Final = frozenset(
     {"metadata.google.internal", "metadata", "instance-data", "instance-data.ec2.internal"}
@@ -71,8 +73,8 @@ class RedirectPolicy:
         if (ground := self._refused(address)) is not None:
             raise AddressRefused(ground)
 
-    def check(self, url: str, *, path: str) -> None:
-        """Judge a link by what stands in it. Raises: RedirectRefused, naming the host alone."""
+    def check(self, url: str, *, path: str, show: Callable[[str], str]) -> None:
+        """Judge a link by what stands in it. Raises: RedirectRefused, with what ``show`` makes of the link."""
         try:
             parts = urlsplit(url)
             host, port = (parts.hostname or "").rstrip("."), parts.port
@@ -87,9 +89,9 @@ class RedirectPolicy:
                 path=path,
             )
         if host in _METADATA_NAMES:
-            raise redirect_refused(Ground.NEVER, url, path=path)
+            raise redirect_refused(Ground.NEVER, show(url), path=path)
         if _address(host) is not None and (ground := self._refused(host)) is not None:
-            raise redirect_refused(ground, url, path=path)
+            raise redirect_refused(ground, show(url), path=path)
 
     def _refused(self, address: str) -> Ground | None:
         ground = ground_of(address)
@@ -100,16 +102,16 @@ class RedirectPolicy:
 _LOOK_AT_THE_DRIVE: Final = "look at the drive behind this path: its links must lead to a public or local host"
 
 
-def redirect_refused(ground: Ground, url: str, *, path: str) -> RedirectRefused:
-    """The error that says so, naming the host of ``url`` alone."""
+def redirect_refused(ground: Ground, host: str, *, path: str) -> RedirectRefused:
+    """The error that says so; ``host`` as it may be shown."""
     if ground is Ground.PRIVATE:
         return RedirectRefused(
-            f"{path}: the server redirects to {host_of(url)}, which is in a private network as the server is not",
+            f"{path}: the server redirects to {host}, which is in a private network as the server is not",
             fix="set [source] allow_private = true if you trust the server with the network that Pagebind runs in",
             path=path,
         )
     return RedirectRefused(
-        f"{path}: the server redirects to {host_of(url)}, a link-local or metadata address",
+        f"{path}: the server redirects to {host}, a link-local or metadata address",
         fix=_LOOK_AT_THE_DRIVE,
         path=path,
     )
