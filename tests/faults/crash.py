@@ -31,7 +31,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from tests.faults import crash_strikes
-from tests.faults.crash_campaign import FAULTS, Campaign, Findings
+from tests.faults.crash_campaign import Campaign, Findings
+from tests.faults.crash_looks import FAULTS
 from tests.faults.crash_marks import PHASES
 from tests.faults.crash_sites import KINDS
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
 import time
-import zipfile
 from collections import Counter, deque
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
@@ -14,14 +12,13 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from tests.faults.crash_forks import Forks, Hung
+from tests.faults.crash_looks import NOTHING, Fault, at_end, pages_in, right_after
 from tests.faults.crash_marks import COUNTED, Marks
 from tests.faults.crash_sites import BOOKS, Executioner, ground
 from tests.faults.crash_strikes import AtCall, AtTime, InPhase
 
-from pagebind.core.model import COMICINFO
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable
     from pathlib import Path
     from typing import Self
 
@@ -42,10 +39,6 @@ _BEYOND = 2
 _SIGKILL = -9
 _TENTHS = 10
 
-FAULTS = ("broken", "missing", "differing", "left over", "failed")
-"""A library object that is no whole zip, or a book that is not there, or not the right one; something that stays, or
-receipts that are not one for each book; a run after a kill that did not end well."""
-
 
 @dataclass(slots=True)
 class Findings:
@@ -56,7 +49,7 @@ class Findings:
         instants: runs killed at some instant, or at a phase.
         calls: runs killed before or after a call.
         phases, tenths: where instants struck: phases of a run, tenths of its length.
-        faults: how many of each of `FAULTS`.
+        faults: how many of each of `crash_looks.FAULTS`.
         told: of each kill that found something, what, and how to bring it back.
         seconds: of all, what lies between kills included.
         lengths: of undisturbed runs in seconds.
@@ -173,9 +166,13 @@ class Campaign:
             try:
                 status = self._struck(site, strike)
                 killed = status == _SIGKILL
-                found = [*self._between(site), *self._after(site)] if killed else self._ended(site, status)
+                found = (
+                    [*right_after(site.books(), self._expected, NOTHING), *self._after(site)]
+                    if killed
+                    else self._ended(site, status)
+                )
             except Hung:
-                killed, found = False, [("failed", "a run did not end")]
+                killed, found = False, [Fault("failed", "a run did not end")]
         if found:
             self.findings.faults.update({fault for fault, _ in found})
             words = f"--store {self._kind} --kill '{strike}'" + " --broken" * self._broken
@@ -243,7 +240,7 @@ class Campaign:
             self._note_visits(site)
             self._expected = self._expected or site.books()
             found = self._ended(site, status)
-            if found or {key: _pages_in(book) for key, book in self._expected.items()} != self._ground.right():
+            if found or {key: pages_in(book) for key, book in self._expected.items()} != self._ground.right():
                 raise RuntimeError(f"an undisturbed run made {sorted(self._expected)}: {found}")
         self._lengths.append(seconds)
         self.findings.lengths.append(seconds)
@@ -271,33 +268,18 @@ class Campaign:
 
     # -- what is looked at
 
-    def _between(self, site: Site) -> Iterator[tuple[str, str]]:
-        """What a kill may not leave: anything in the library that is not a whole and right book."""
-        for key, content in site.books().items():
-            if fault := _fault_of(content, self._expected.get(key)):
-                yield fault, f"{key} right after the kill"
-
-    def _after(self, site: Site) -> Iterable[tuple[str, str]]:
+    def _after(self, site: Site) -> list[Fault]:
         """One run later all is as if nothing had been."""
         order = self._order(site)
         order["broken"] = self._broken
         status, _ = self._run(order, None)
         return self._ended(site, status)
 
-    def _ended(self, site: Site, status: int) -> list[tuple[str, str]]:
+    def _ended(self, site: Site, status: int) -> list[Fault]:
         """What is wrong after a run that nobody killed."""
         if said := _wrong(site, status):
-            return [("failed", said)]
-        return self._at_end(site)
-
-    def _at_end(self, site: Site) -> list[tuple[str, str]]:
-        books = site.books()
-        found = [("missing", key) for key in self._expected if key not in books]
-        for key, content in books.items():
-            if fault := _fault_of(content, self._expected.get(key)):
-                found.append((fault, f"{key} at the end"))
-        found += [("left over", each) for each in site.left()]
-        return found + _wrong_receipts(site.receipts(), site.versions())
+            return [Fault("failed", said)]
+        return list(at_end(site, self._expected))
 
 
 class _Removed:
@@ -313,22 +295,6 @@ class _Removed:
         self._site.remove()
 
 
-def _pages_in(book: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(book)) as archive:
-        return {name: archive.read(name) for name in archive.namelist() if name != COMICINFO}
-
-
-def _fault_of(content: bytes, expected: bytes | None) -> str:
-    """What is wrong with an object of the library; empty: nothing."""
-    if content == expected:
-        return ""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return "differing" if archive.testzip() is None else "broken"
-    except (zipfile.BadZipFile, EOFError, ValueError):
-        return "broken"
-
-
 def _wrong(site: Site, status: int) -> str:
     """Why a run was no good one; empty: it was."""
     said = (site.home / "output").read_text()
@@ -337,11 +303,3 @@ def _wrong(site: Site, status: int) -> str:
         return f"the run ended with status {status}: {said[-2000:]}{errors[-2000:]}".replace("\n", " ")
     document = json.loads(said)
     return said if document["waiting"] or document["held"] or document["problems"] else ""
-
-
-def _wrong_receipts(receipts: Mapping[str, list[str]], versions: set[str]) -> list[tuple[str, str]]:
-    if len(receipts) != BOOKS:
-        return [("left over", f"manifests and receipts of {len(receipts)} volumes")]
-    counted = [("left over", f"{len(of)} receipts of {volume}") for volume, of in receipts.items() if len(of) != 1]
-    named = {digest for of in receipts.values() for digest in of}
-    return counted or ([] if named == versions else [("left over", "receipts that are not of these books")])

@@ -61,7 +61,10 @@ class Site:
         home: a folder of this machine for what only this kill has.
         work, library: its stores, past any proxy.
         environment: of the command.
+        keeps_records: whether what is known of a book stands in work, as it does not in the book itself.
     """
+
+    keeps_records = False
 
     def __init__(self, home: Path, urls: tuple[str, str], stores: tuple[Store, Store]) -> None:
         self.home = home
@@ -96,17 +99,17 @@ class Site:
         """What should have gone when all is done."""
         return [info.key for info in self.work.list(keys.STAGING)]
 
-    def receipts(self) -> dict[str, list[str]]:
-        """By volume, the digests of the versions that its receipts name."""
-        found: dict[str, list[str]] = {keys.volume_of(info.key): [] for info in self.work.list(keys.MANIFESTS)}
-        for info in self.work.list(keys.DONE):
-            mark = keys.parse_receipt(info.key)
-            found.setdefault(keys.volume_of(info.key), []).append(mark.version_digest if mark else info.key)
-        return found
+    def kept(self) -> list[str]:
+        """The keys of everything in work."""
+        return [info.key for info in self.work.list()]
 
-    def versions(self) -> set[str]:
-        """The digests of the versions of all books."""
-        return {keys.version_digest(info.version) for info in self.library.list()}
+    def receipts(self) -> dict[str, bytes]:
+        """All receipts by their keys."""
+        return {info.key: self.work.get(info.key) for info in self.work.list(keys.DONE)}
+
+    def versions(self) -> dict[str, str]:
+        """By key, the versions of all books."""
+        return {info.key: info.version for info in self.library.list()}
 
     def remove(self) -> None:
         """Leave nothing behind."""
@@ -115,6 +118,8 @@ class Site:
 
 class FolderSite(Site):
     """A work folder and a library, looked at as what they are."""
+
+    keeps_records = True
 
     def __init__(self, home: Path) -> None:
         self._roots = (home / "work", home / "library")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.faults import crash_timer
 from tests.faults.crash_campaign import Campaign
+from tests.faults.crash_looks import at_end
 from tests.faults.crash_sites import KINDS, ground
 from tests.faults.crash_strikes import AtCall, AtTime, InPhase, parse
 
@@ -14,6 +17,7 @@ from pagebind.adapters.stores.s3 import S3Store
 from pagebind.adapters.stores.s3_bucket import Content
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from tests.faults.crash_strikes import Strike
@@ -76,21 +80,82 @@ def _staged(book: Path) -> None:
     entry.write_bytes(b"page")
 
 
+def _receipts(book: Path) -> list[Path]:
+    return sorted(book.parents[2].glob("work/done/*/*.json"))
+
+
 def _twice_receipted(book: Path) -> None:
-    receipt = next(book.parents[2].glob("work/done/*/*.json"))
+    receipt = _receipts(book)[0]
     receipt.with_name(receipt.name.replace("0001.", "0002.", 1)).write_bytes(receipt.read_bytes())
+
+
+def _not_receipted(book: Path) -> None:
+    _receipts(book)[0].unlink()
+
+
+def _no_receipt_at_all(book: Path) -> None:
+    _receipts(book)[0].write_bytes(b"{")
+
+
+def _another_receipt(book: Path, said: Mapping[str, object]) -> None:
+    """A receipt of which some is not true; what the store writes behind the content stays as it was."""
+    receipt = _receipts(book)[0]
+    content = receipt.read_text()
+    end = content.rindex("}") + 1
+    receipt.write_text(json.dumps(json.loads(content[:end]) | dict(said)) + content[end:])
+
+
+def _crossed_receipts(book: Path) -> None:
+    """Each says of its book what the other should."""
+    one, two, _ = _receipts(book)
+    content, other = one.read_bytes(), two.read_bytes()
+    one.write_bytes(other)
+    two.write_bytes(content)
+
+
+def _crossed_pages(book: Path) -> None:
+    """All is true of the one book, but for where its pages stand."""
+    _, two, _ = _receipts(book)
+    content = two.read_text()
+    _another_receipt(book, {"pages": json.loads(content[: content.rindex("}") + 1])["pages"]})
+
+
+WRONGS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "no book": (_without, "missing"),
+    "a book that is cut": (_cut, "broken"),
+    "another book": (_another, "differing"),
+    "a page": (_staged, "left over"),
+    "two receipts": (_twice_receipted, "receipt"),
+    "no receipt": (_not_receipted, "receipt"),
+    "crossed receipts": (_crossed_receipts, "receipt"),
+    "the pages of another": (_crossed_pages, "receipt"),
+    **{
+        f"another {name}": (functools.partial(_another_receipt, said={name: value}), "receipt")
+        for name, value in (
+            ("size", 1),
+            ("crc32c", "00000001"),
+            ("pages", []),
+            ("key", "Series/Volume 2.cbz"),
+            ("path", "/comics/Series/Volume 2"),
+            ("version", "0-0"),
+            ("seq", 2),
+            ("revision", "0" * 16),
+            ("kind", "adopted"),
+        )
+    },
+    "no JSON": (_no_receipt_at_all, "receipt"),
+}
 
 
 @pytest.mark.xdist_group("crash folder")
 def test_whatever_a_kill_must_not_leave_is_seen(tmp_path: Path) -> None:
-    wrongs = {_without: "missing", _cut: "broken", _another: "differing", _staged: "left over"}
     with Campaign("folder", tmp_path / "all", "1") as campaign:
-        for spoil, fault in {**wrongs, _twice_receipted: "left over"}.items():
+        for what, (spoil, kind) in WRONGS.items():
             with campaign._new_site() as site:
                 campaign._run(campaign._order(site), None)
-                assert campaign._at_end(site) == []
+                assert list(at_end(site, campaign._expected)) == []
                 spoil(site.home / "library" / "Series" / "Volume 1.cbz")
-                assert {found for found, _ in campaign._at_end(site)} >= {fault}, spoil.__name__
+                assert {found.kind for found in at_end(site, campaign._expected)} >= {kind}, what
 
 
 @pytest.mark.xdist_group("crash s3")
