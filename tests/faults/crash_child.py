@@ -110,6 +110,7 @@ def _arm(order: Order, marks: Marks) -> None:
         marks.on_enter = strike
     elif "seconds" in order:
         crash_timer.kill_in(order["seconds"])
+    marks.begin()
 
 
 # -- phases

@@ -88,7 +88,8 @@ class Forks:
 
 
 def _serve() -> None:
-    """Fork for each line that comes in."""
+    """Fork for each line that comes in. Ctrl-C ends a child as it ends a command that has only begun."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     for line in sys.stdin:
         order: Order = json.loads(line)
         gc.freeze()  # or a child that collects garbage would copy all memory

@@ -21,7 +21,9 @@ COUNTED = PHASES[1:-1]
 
 _SLOTS = 64
 _VISIT = struct.Struct("=Qd")
-_SIZE = _SLOTS + len(PHASES) * _VISIT.size
+_BEGUN = struct.Struct("=d")
+_BEGUN_AT = _SLOTS + len(PHASES) * _VISIT.size
+_SIZE = _BEGUN_AT + _BEGUN.size
 
 
 class Marks:
@@ -45,6 +47,10 @@ class Marks:
         self._memory.close()
 
     # -- by the run
+
+    def begin(self) -> None:
+        """The command is called now."""
+        _BEGUN.pack_into(self._memory, _BEGUN_AT, time.monotonic())
 
     def enter(self, phase: str) -> None:
         """This thread begins a phase, which ends the one that it was in. `on_enter` is told its number."""
@@ -84,6 +90,11 @@ class Marks:
             _VISIT.pack_into(self._memory, at, visits + 1, seconds + time.perf_counter() - begun)
 
     # -- by the one who looks
+
+    def begun(self) -> float:
+        """When the command was called, by the clock that all processes of a machine share; 0: not yet."""
+        moment: float = _BEGUN.unpack_from(self._memory, _BEGUN_AT)[0]
+        return moment
 
     def phase(self) -> str:
         """Where the run is, or was when it died."""
