@@ -132,10 +132,9 @@ class _Secrets:
             self._words.add(folded)
             return
         bare = _bare(folded)
-        if len(bare) >= min(_RUN, len(folded)):
+        _cut(self._whole, folded, _RUN)
+        if len(bare) >= min(_RUN, len(folded)):  # else it is mostly signs: without them too little is left
             _cut(self._bare, bare, _RUN)
-        else:  # mostly signs: without them it is nothing
-            _cut(self._whole, folded, _RUN)
         data = secret.encode("utf-8", "surrogatepass")
         _cut(self._bare, data.hex(), _HEX_RUN)
         _cut(self._bare, "".join(map(str, data)), _DECIMAL_RUN)
@@ -179,7 +178,8 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 
 def _folded(text: str) -> str:
-    return normalize("NFKC", text).casefold()
+    """In small letters, and without backslashes, however many of them quote what stands behind them."""
+    return normalize("NFKC", text).casefold().replace("\\", "")
 
 
 def _bare(folded: str) -> str:
