@@ -81,6 +81,19 @@ ANSWERS: dict[str, Callable[[str], Answer]] = {
         f"https://{re.sub('[^A-Z0-9-]', '.', words.upper())}.test"
     ),
     "a version": lambda words: envelope(200, "success", {"version": words, "content": words, "token": {"x": words}}),
+    "names": lambda words: envelope(
+        200,
+        "success",
+        {
+            "username": words,
+            "base_path": f"/{words}",
+            "version": words.split()[-1],
+            "content": [
+                {"mount_path": f"/{words}", "driver": words, "status": words},
+                {"mount_path": "/works", "driver": words, "status": "work"},
+            ],
+        },
+    ),
 }
 """The answers that hold it."""
 
@@ -107,7 +120,7 @@ class Telltale(Attended):
 
     Attributes:
         telling: requests that are answered by what they hold; empty: none is. ``login``, ``list``, ``get``, ``file``,
-            ``me``, ``settings``.
+            ``me``, ``settings``, ``drives``.
         answer_by: makes such an answer of words.
         form: how the words hold what was told.
         told: how often it did.
@@ -130,4 +143,6 @@ class Telltale(Attended):
         return self.answer_by(f"I do not like {words}")
 
     def _kind(self, request: Request) -> str:
-        return "file" if request.path.startswith("/d/") else request.path.rpartition("/")[2]
+        if request.path.startswith("/d/"):
+            return "file"
+        return "drives" if "/storage/" in request.path else request.path.rpartition("/")[2]

@@ -231,7 +231,7 @@ def test_a_service_that_is_ended(aviary: Aviary) -> None:
     aviary.check()
 
 
-@pytest.mark.parametrize("asked", ["login", "list", "me", "file", "get", "settings", "drive"])
+@pytest.mark.parametrize("asked", ["login", "list", "me", "file", "get", "settings", "drives", "drive"])
 def test_when_the_server_says_it_back(aviary: Aviary, asked: str) -> None:
     server = aviary.drive if asked == "drive" else aviary.server
     server.telling = "file" if asked == "drive" else asked
@@ -241,7 +241,7 @@ def test_when_the_server_says_it_back(aviary: Aviary, asked: str) -> None:
         server.answer_by, server.form = ANSWERS[answer], FORMS[form]
         aviary.server.restart()
         before = server.told
-        aviary.call("doctor" if asked in ("me", "settings") else "run")
+        aviary.call("doctor" if asked in ("me", "settings", "drives") else "run")
         assert server.told > before
     aviary.check()
 
