@@ -241,6 +241,65 @@ def test_redirects_that_each_take_their_time_take_no_longer_together() -> None:
         assert isinstance(failure(lambda: fetched(source, "bad"), longest=8 * WINDOW), PageCut)
 
 
+# --- what comes beyond the end of an answer --------------------------------------------------------------------------
+
+POISON = b"P" * len(PICTURE)
+CHUNKS = b"64\r\n" + PICTURE[:100] + b"\r\n%x\r\n" % (len(PICTURE) - 100) + PICTURE[100:] + b"\r\n0\r\n"
+
+
+def kept(said: bytes) -> bytes:
+    """The answer of a server that keeps the connection."""
+    return said.replace(b"Connection: close\r\n", b"")
+
+
+ANSWERS = {
+    "length": kept(WHOLE),
+    "1xx": b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n" + kept(WHOLE),
+    "chunks": kept(head(Transfer_Encoding="chunked")) + CHUNKS + b"\r\n",
+    "trailers": kept(head(Transfer_Encoding="chunked")) + CHUNKS + b"X-Sum: 1\r\nX-More: 2\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+@pytest.mark.parametrize("tls", [False, True])
+def test_what_comes_beyond_the_end_of_an_answer_is_no_answer(authority: Authority, case: str, *, tls: bool) -> None:
+    surplus = saying(ANSWERS[case] + kept(answer(POISON)), Peer.stall)
+    server = HostileServer(tls=authority.context("127.0.0.1") if tls else None).on("/d/bad", surplus)
+    with server, source_of(server.url) as source:
+        assert fetched(source, "bad") == PICTURE
+        assert fetched(source, "good") == PICTURE
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("status", [204, 304, 302, 404])
+def test_nor_is_it_beyond_what_has_no_body_or_is_not_read(status: int) -> None:
+    bad = kept(head(status, length=None if status in {204, 304} else 0, Location="/d/good"))
+    server = HostileServer().on("/d/bad", saying(bad + kept(answer(POISON)), Peer.stall))
+    with server, source_of(server.url) as source:
+        if status == 302:
+            assert fetched(source, "bad") == PICTURE
+        else:
+            failure(lambda: fetched(source, "bad"))
+        assert fetched(source, "good") == PICTURE
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 100, 65536])
+def test_the_connection_is_kept_where_nothing_does(case: str, step: int) -> None:
+    """However the bytes are cut on their way."""
+    said = ANSWERS[case]
+
+    def again_and_again(peer: Peer) -> None:
+        for _ in range(3):
+            for at in range(0, len(said), step):
+                peer.say(said[at : at + step])
+            peer.connection.recv(65536)
+
+    with HostileServer().on("/d/bad", again_and_again) as server, source_of(server.url, window=5) as source:
+        assert [fetched(source, "bad") for _ in range(3)] == [PICTURE] * 3
+    assert server.connections == 1
+
+
 # --- addresses: 127.0.0.1 stands for a public one, .2 for a private one, .3 for a cloud's metadata -------------------
 
 

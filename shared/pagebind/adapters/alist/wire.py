@@ -6,6 +6,7 @@ It is loaded with the first request. It builds on what httpcore documents: a net
 from __future__ import annotations
 
 import math
+import re
 import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -25,6 +26,8 @@ _MOST_ADDRESSES: Final = 4
 """Of one host; they share the time that a connection may take."""
 _LARGEST_HEAD: Final = 256 * 1024
 """Bytes of an answer's head, with all that may come before it (1xx). httpcore takes 100 KiB for each part of it."""
+_BLANK_LINE: Final = re.compile(rb"\n(?:(?<=\n\n)|(?<=\n\r\n))")
+"""Its last byte comes first in the pattern, for one byte is found fast."""
 
 
 class Peers(NamedTuple):
@@ -58,7 +61,7 @@ class Wire(httpx.BaseTransport):
             answer = self._pool.handle_request(asked)
         stream = answer.extensions.get("network_stream")
         if isinstance(stream, _MeteredStream):
-            stream.head_is_over()
+            stream.head_is_over(_length(answer.headers))
         return httpx.Response(
             answer.status, headers=answer.headers, stream=_Body(answer.stream), extensions=answer.extensions
         )
@@ -94,6 +97,13 @@ def open_wire(
 
 def _url(url: httpx.URL) -> httpcore.URL:
     return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+
+
+def _length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """Bytes of the body; None: its end is told by itself, as that of chunks is."""
+    told = {name.lower(): value for name, value in headers}
+    length = told.get(b"content-length", b"")
+    return int(length) if length.isdigit() and b"transfer-encoding" not in told else None
 
 
 class _Body(httpx.SyncByteStream):
@@ -167,9 +177,13 @@ def _addresses(host: str, port: int) -> list[str]:
 
 
 class _MeteredStream(httpcore.NetworkStream):
-    """A connection that does not wait for a server that drips, nor for a head without end.
+    """A connection that does not wait for a server that drips, nor for a head without end, and gives one answer each.
 
     httpcore's own time-out begins anew with each byte. Time that passes between two reads is not the server's.
+
+    What came beyond the end of an answer would be taken for the answer to the next request. So no read goes beyond
+    where an answer may end: its length, or a blank line, as behind heads and last chunks. What is left over makes the
+    connection one that has expired, as any bytes do that come while nobody asks.
     """
 
     def __init__(self, stream: httpcore.NetworkStream, patience: Patience) -> None:
@@ -178,27 +192,32 @@ class _MeteredStream(httpcore.NetworkStream):
         self._meter = Meter(patience.window)
         self._head_left: float = _LARGEST_HEAD
         self._began = False
+        self._ahead = memoryview(b"")
+        self._last = b""
+        self._is_http = True
+        self._body_left: int | None = None
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        begun = self._patience.monotonic()
-        data = self._stream.read(max_bytes, timeout)
+        if not self._ahead:
+            self._ahead = memoryview(self._received(max_bytes, timeout))
+        data = bytes(self._ahead[: self._whole()])
+        self._ahead = self._ahead[len(data) :]
+        self._last = (self._last + data)[-2:]
+        if self._body_left is not None:
+            self._body_left -= len(data)
         self._head_left -= len(data)
         if self._head_left < 0:
             raise httpcore.RemoteProtocolError("the head of the answer has no end")
-        if self._began and data:
-            waited = self._patience.monotonic() - begun
-            if not self._meter.is_enough(waited, len(data)):
-                raise TooSlow
-        self._began = True
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._begin()
         self._stream.write(buffer, timeout)
 
-    def head_is_over(self) -> None:
-        """What comes now is a body, which may be of any length."""
+    def head_is_over(self, length: int | None) -> None:
+        """What comes now is a body, of so many bytes or of any number."""
         self._head_left = math.inf
+        self._body_left = length
 
     def close(self) -> None:
         self._stream.close()
@@ -210,13 +229,39 @@ class _MeteredStream(httpcore.NetworkStream):
         return _MeteredStream(self._stream.start_tls(ssl_context, server_hostname, timeout), self._patience)
 
     def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+        """As httpcore documents it: of an idle connection ``is_readable`` says that nobody may use it again."""
+        return (info == "is_readable" and bool(self._ahead)) or self._stream.get_extra_info(info)
 
     def _begin(self) -> None:
         """A request: until its answer begins, the server may think for as long as one read may take."""
         self._meter = Meter(self._patience.window)
         self._head_left = _LARGEST_HEAD
         self._began = False
+        self._last = b""
+        self._is_http = True
+        self._body_left = None
+
+    def _received(self, max_bytes: int, timeout: float | None) -> bytes:
+        """What comes next. Raises: TooSlow."""
+        begun = self._patience.monotonic()
+        data = self._stream.read(max_bytes, timeout)
+        if self._began and data and not self._meter.is_enough(self._patience.monotonic() - begun, len(data)):
+            raise TooSlow
+        if not self._began:
+            self._is_http = data[:1] == b"H"  # else a proxy speaks SOCKS
+        self._began = True
+        return data
+
+    def _whole(self) -> int:
+        """How much of what is here may be read at once."""
+        if self._body_left is not None:
+            return self._body_left or len(self._ahead)
+        if not self._is_http:
+            return len(self._ahead)
+        if across := _BLANK_LINE.search(self._last + self._ahead[:2].tobytes(), len(self._last)):
+            return across.end() - len(self._last)
+        within = _BLANK_LINE.search(self._ahead)
+        return within.end() if within else len(self._ahead)
 
 
 _NAMES: Final = (
