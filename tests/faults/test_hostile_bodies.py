@@ -46,6 +46,11 @@ def ranged(said: str, body: bytes = PICTURE[100:]) -> Callable[[Peer], None]:
     return lambda peer: peer.say(next(answers))
 
 
+def steady(first: bytes) -> Callable[[Peer], None]:
+    """Some 5 KiB a second behind it, for ever."""
+    return lambda peer: peer.drip(itertools.chain([first], itertools.repeat(b"<p>" * 85)), pause=0.05)
+
+
 BODIES: dict[str, tuple[bytes | Callable[[Peer], None], type[SourceError], str]] = {
     "shorter than its length": (head(length=SIZE) + PICTURE[:-1], PageCut, "ignores ranges"),
     "empty and cut": (head(length=SIZE), PageCut, "broke off"),
@@ -88,6 +93,9 @@ BODIES: dict[str, tuple[bytes | Callable[[Peer], None], type[SourceError], str]]
     "a bomb": (answer(BOMB, Content_Encoding="gzip"), PageFailed, "packed"),
     "packed by br": (answer(PICTURE, Content_Encoding="br"), PageFailed, "packed"),
     "packed twice": (answer(PICTURE, Content_Encoding="gzip, deflate"), PageFailed, "packed"),
+    "packed with a parameter": (answer(PICTURE, Content_Encoding="gzip;q=1"), PageFailed, "packed"),
+    "encrypted": (answer(PICTURE, Content_Encoding="aes128gcm"), PageFailed, "packed"),
+    "an error that comes steadily": (steady(head(500, kind="text/html") + b"<p>sorry"), PageCut, "1 KiB a second"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import time
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,13 @@ HEADS: dict[str, tuple[bytes | Callable[[Peer], None], type[SourceError], str]] 
     "1xx without end": (endless(b"HTTP/1.1 102 Processing\r\n\r\n"), PageCut, "not HTTP"),
     "1xx for ever": (endless(b"", b"HTTP/1.1 102 P\r\nX: " + b"x" * 8000 + b"\r\n\r\n"), PageCut, "not HTTP"),
     "1xx drop by drop": (dripping(b"", b"HTTP/1.1 102 P\r\n\r\n"), PageCut, "less than 1 KiB"),
+    "a head that comes steadily": (
+        lambda peer: peer.drip(
+            itertools.chain([b"HTTP/1.1 200 OK\r\n"], itertools.repeat(b"X: " + b"x" * 250 + b"\r\n"))
+        ),
+        PageCut,
+        "less than 1 KiB",
+    ),
     "a head drop by drop": (dripping(b"HTTP/1.1 200 OK\r\nX-Long: "), PageCut, "less than 1 KiB"),
     "another protocol": (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", PageCut, "not HTTP"),
     "two lengths": (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 7\r\n\r\nhello", PageCut, "not HTTP"),
@@ -226,8 +234,9 @@ def test_a_body_of_a_redirect_that_never_ends() -> None:
     with HostileServer().on("/d/x", WHOLE) as server, source_of(server.url) as source:
         server.on("/d/bad", endless(head(302, Location="/d/x")))
         assert fetched(source, "bad") == PICTURE
-        server.on("/d/bad", dripping(head(302, Location="/d/x")))
-        assert "less than 1 KiB" in file_failure(source).message
+        for drop in (b"x", b"x" * 100):  # the latter is 5 KiB a second
+            server.on("/d/bad", dripping(head(302, Location="/d/x"), drop))
+            assert "less than 1 KiB" in file_failure(source).message
 
 
 def test_redirects_that_each_take_their_time_take_no_longer_together() -> None:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 WINDOW = 0.25
 """Seconds: the time-outs of these tests."""
 LONGEST = 24 * WINDOW
-"""Seconds that one file or answer may take: 7 windows and one to connect, by docs/faults.md; thrice that for a busy
-machine."""
+"""Seconds that one file or answer may take: 9 windows and one to connect, by docs/faults.md; more than twice that for a
+busy machine."""
 SECRETS = ("TOKENCANARY", "SIGNCANARY", "LINKCANARY")
 
 

@@ -35,8 +35,6 @@ _MOST_REDIRECTS: Final = 5
 _MOST_IDLE: Final = 3
 """Resumes in a row that brought nothing."""
 _MOST_RESUMES: Final = 16
-_MOST_WINDOWS: Final = 4
-"""Of patience, which all requests for one file share."""
 _SHORTEST_SECRET: Final = 12
 """Characters: shorter parts of links are words that errors are made of."""
 _LONGEST_LINK: Final = 8192
@@ -312,7 +310,7 @@ class _Transfer:
     def _check_waited(self) -> None:
         """Raises: TooSlow: no redirect and no resume is worth more waiting."""
         came = self._have - self._wanted.start
-        if self._waited > _MOST_WINDOWS * self._shared.connections.patience.window + came / SLOWEST:
+        if self._waited > self._shared.connections.patience.in_all + came / SLOWEST:
             raise TooSlow
 
     def _next_hop(self, here: str, location: str) -> str:

@@ -38,7 +38,13 @@ _IDLE_SECONDS: Final = 15.0
 LARGEST_ANSWER: Final = 16 * 1024 * 1024
 """Bytes of an answer of the API, packed and unpacked; a page of 200 entries is some 100 kB."""
 _MOST_WINDOWS: Final = 4
-_PACKED: Final = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress"})
+_MOST_HOSTS: Final = 256
+"""Whose pools are remembered by name; a server may name any number of them."""
+_PACKED: Final = frozenset(
+    # The content codings that IANA lists, but for identity.
+    {"aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "zstd"}
+    | {"x-compress", "x-gzip"}
+)
 _UNPACKED: Final = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS + 32
 _NOT_UNPACKED: Final = "its answer could not be unpacked"
@@ -54,6 +60,11 @@ class Patience(NamedTuple):
 
     window: float
     monotonic: Callable[[], float]
+
+    @property
+    def in_all(self) -> float:
+        """Seconds for the body of one answer of the API, or for all requests of one file that bring none of it."""
+        return _MOST_WINDOWS * self.window
 
 
 class NoAnswer(Exception):  # named after what happened
@@ -124,7 +135,8 @@ class Reply:
     @property
     def is_packed(self) -> bool:
         """Whether the body is not the content itself."""
-        return any(name.strip() in _PACKED for name in self.header("Content-Encoding").lower().split(","))
+        encodings = self.header("Content-Encoding").lower().split(",")
+        return any(encoding.partition(";")[0].strip() in _PACKED for encoding in encodings)
 
     def chunks(self) -> Iterator[bytes]:
         """The body as it comes, encoded as it was sent, from its beginning even after a `peek`.
@@ -138,14 +150,20 @@ class Reply:
             yield chunk
 
     def peek(self, at_most: int) -> bytes:
-        """The beginning of the body: all of it, or more than ``at_most`` bytes. Raises: NoAnswer."""
-        size = 0
+        """The beginning of the body: all of it, or more than ``at_most`` bytes.
+
+        Raises:
+            NoAnswer: it broke off; `TooSlow` also where that takes more than one window.
+        """
+        size, begun = 0, self.waited
         got: list[bytes] = []
         for chunk in self.chunks():
             got.append(chunk)
             size += len(chunk)
             if size > at_most:
                 break
+            if self.waited - begun > self._patience.window:
+                raise TooSlow
         self._ahead = got
         return b"".join(got)
 
@@ -158,7 +176,7 @@ class Reply:
         content = Unpacked(self.header("Content-Encoding"), LARGEST_ANSWER)
         for chunk in self.chunks():
             content.add(chunk)
-            if self.waited > _MOST_WINDOWS * self._patience.window:
+            if self.waited > self._patience.in_all:
                 raise TooSlow
         return content.whole()
 
@@ -193,13 +211,16 @@ class Unpacked:
         self._content = bytearray()
 
     def add(self, chunk: bytes) -> None:
-        """The next bytes, as sent. Raises: Unusable."""
+        """The next bytes, as sent. Raises: Unusable: also if more comes than one packed body."""
         self._wire += len(chunk)
         if self._unpacker is not None:
+            packed_more = self._unpacker.eof and chunk
             try:
                 chunk = self._unpacker.decompress(chunk, self._largest + 1 - len(self._content))
             except zlib.error:
                 raise Unusable(_NOT_UNPACKED) from None
+            if packed_more or self._unpacker.unused_data:
+                raise Unusable(_NOT_UNPACKED)
         self._content += chunk
         if max(self._wire, len(self._content)) > self._largest:
             raise Unusable(f"its answer is larger than {self._largest >> 20} MiB")
@@ -307,6 +328,8 @@ class Connections:
                 raise NoAnswer("the connections are closed", connected=False)
             if (scheme, proxy, away) not in self._transports:
                 self._transports[scheme, proxy, away] = self._connect(scheme, proxy, away=away)
+            if len(self._chosen) >= _MOST_HOSTS:
+                self._chosen.clear()
             return self._chosen.setdefault((scheme, host, away), self._transports[scheme, proxy, away])
 
     def _connect(self, scheme: str, proxy: str | None, *, away: bool) -> BaseTransport:

@@ -14,7 +14,7 @@ class Limits(NamedTuple):
         bandwidth: bytes a second of all downloads together; 0: no limit.
         concurrency: connections kept open between requests: as many as the caller has threads.
         connect_timeout: seconds to reach the server.
-        read_timeout: seconds without a single byte from it.
+        read_timeout: seconds without a single byte from it, or in which less than 1 KiB a second came.
         attempts: how often one call of the API is made while its failure looks like one that passes.
     """
 

@@ -179,7 +179,8 @@ def _addresses(host: str, port: int) -> list[str]:
 class _MeteredStream(httpcore.NetworkStream):
     """A connection that does not wait for a server that drips, nor for a head without end, and gives one answer each.
 
-    httpcore's own time-out begins anew with each byte. Time that passes between two reads is not the server's.
+    httpcore's own time-out begins anew with each byte. After its first byte a head may take one window. Time that passes
+    between two reads is not the server's.
 
     What came beyond the end of an answer would be taken for the answer to the next request. So no read goes beyond
     where an answer may end: its length, or a blank line, as behind heads and last chunks. What is left over makes the
@@ -191,6 +192,7 @@ class _MeteredStream(httpcore.NetworkStream):
         self._patience = patience
         self._meter = Meter(patience.window)
         self._head_left: float = _LARGEST_HEAD
+        self._head_waited = 0.0
         self._began = False
         self._ahead = memoryview(b"")
         self._last = b""
@@ -236,6 +238,7 @@ class _MeteredStream(httpcore.NetworkStream):
         """A request: until its answer begins, the server may think for as long as one read may take."""
         self._meter = Meter(self._patience.window)
         self._head_left = _LARGEST_HEAD
+        self._head_waited = 0.0
         self._began = False
         self._last = b""
         self._is_http = True
@@ -245,8 +248,11 @@ class _MeteredStream(httpcore.NetworkStream):
         """What comes next. Raises: TooSlow."""
         begun = self._patience.monotonic()
         data = self._stream.read(max_bytes, timeout)
-        if self._began and data and not self._meter.is_enough(self._patience.monotonic() - begun, len(data)):
-            raise TooSlow
+        if self._began and data:
+            waited = self._patience.monotonic() - begun
+            self._head_waited += waited if math.isfinite(self._head_left) else 0
+            if self._head_waited > self._patience.window or not self._meter.is_enough(waited, len(data)):
+                raise TooSlow
         if not self._began:
             self._is_http = data[:1] == b"H"  # else a proxy speaks SOCKS
         self._began = True
