@@ -230,9 +230,13 @@ class Runner:
             if not request.look or all(a.verdict.state is State.BOUND for a in self._assessments):
                 return self._assessments
         while True:
-            poll.look(request.paths)
+            poll.look(request.paths, rest_at=self._end_of_stretch())
             done = self._steps(poll, left)
             left = None if left is None else left - done.volumes
+            while poll.rests:
+                poll.look_on(self._end_of_stretch())
+                done = self._steps(poll, left)
+                left = None if left is None else left - done.volumes
             settles = [
                 a.verdict.settles_at
                 for a in done.assessments
@@ -243,6 +247,10 @@ class Runner:
             clock = self._parts.clock
             self._parts.progress.note("waiting for folders to settle")
             clock.wait(max(1.0, min(settles) - clock.now()))
+
+    def _end_of_stretch(self) -> float:
+        """When what was seen until then is put to work, for a walk may take days; most end before."""
+        return self._parts.clock.monotonic() + self._parts.settings.poll.budget
 
     def _steps(self, poll: Poll, limit: int | None) -> Round:
         """Judge and hand out, until nothing is handed out any more."""

@@ -12,11 +12,16 @@ from pagebind.core.walk_order import Place, Stretch, place
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from pagebind.app.turns import Turns
     from pagebind.app.walk import Start
     from pagebind.ports.clock import Clock
 
 _PATIENCE = 30.0
 """Seconds after the end of the budget for which listings under way are waited for; one that stalls may take minutes."""
+
+_IN_ORDER = 10_000
+"""So many folders are listed in order; of more, in a walk without a budget, those left take turns. Libraries have
+some thousands. What has more may have no end, and is not to keep from being listed what comes after it."""
 
 _TICK = 1.0
 """Seconds between two looks at the clock while the walk is waited for."""
@@ -39,6 +44,7 @@ class Agenda:
     """Safe for use by many threads, which `take`, `admit` and `finish` folders until there are none.
 
     A folder at which the walk begins, or that leads to it, is begun in any case, so that no walk ends where it began.
+    A walk without a budget may rest: see `wait`.
 
     Args:
         starts: where the walk begins; those that lie before ``cursor`` are passed over.
@@ -57,6 +63,10 @@ class Agenda:
         self._more = threading.Condition(self._lock)
         self._ended = threading.Condition(self._lock)
         self._todo: list[tuple[Place, int, Start]] = []
+        self._turns: Turns | None = None
+        self._waiting = 0
+        self._rest_at: float | None = None
+        self._resting = False
         self._order = count()
         self._under_way: dict[str, Start] = {}
         self._admitted: set[str] = set()
@@ -68,15 +78,35 @@ class Agenda:
 
     def _add(self, starts: Iterable[Start]) -> None:
         for start in starts:
-            if self._wanted.touches(start.path):
+            if not self._wanted.touches(start.path):
+                continue
+            self._waiting += 1
+            if self._turns is not None:
+                self._turns.add(start)
+            else:
                 heappush(self._todo, (place(start.path), next(self._order), start))
+        if self._begun + self._waiting > _IN_ORDER:
+            self._take_turns()
+
+    def _take_turns(self) -> None:
+        if self._turns is not None or self._budget != WITHOUT_END or self._wanted.begin:
+            return  # with a budget the next walk begins where this one ends, so there has to be an order
+        # Here, not above: few walks come to this.
+        from pagebind.app.turns import Turns
+
+        self._turns = Turns(self._whole)
+        while self._todo:
+            self._turns.add(heappop(self._todo)[-1])
 
     def take(self) -> Start | None:
-        """The next folder to list, when there is one; None: the walk is over."""
+        """The next folder to list, when there is one; None: the walk is over, or rests."""
         with self._lock:
             while not self._closed:
-                if self._todo and self._may_begin(self._todo[0][-1].path):
-                    start = heappop(self._todo)[-1]
+                if self._waiting and self._has_to_rest():
+                    break
+                start = self._next()
+                if start is not None:
+                    self._waiting -= 1
                     self._under_way[start.path] = start
                     self._begun += 1
                     return start
@@ -85,6 +115,19 @@ class Agenda:
                     break
                 self._more.wait()
             return None
+
+    def _next(self) -> Start | None:
+        if self._turns is not None:
+            return self._turns.take()
+        return heappop(self._todo)[-1] if self._todo and self._may_begin(self._todo[0][-1].path) else None
+
+    def _has_to_rest(self) -> bool:
+        if not self._resting and self._rest_at is not None and self._clock.monotonic() >= self._rest_at:
+            self._resting = True
+            self._take_turns()
+            self._more.notify_all()
+            self._ended.notify_all()
+        return self._resting
 
     def admit(self, start: Start) -> bool:
         """Whether what a folder's listing brought still counts; if so, the walk does not end before `finish`."""
@@ -100,9 +143,9 @@ class Agenda:
             self._admitted.discard(start.path)
             self._add(below)
             self._more.notify_all()
-            if self._closed:
+            if self._closed or self._resting:
                 self._ended.notify_all()
-            return len(self._todo) + len(self._under_way)
+            return self._waiting + len(self._under_way)
 
     def fail(self, start: Start, failure: BaseException) -> None:
         """End the walk at once, because of what happened to a folder."""
@@ -117,13 +160,25 @@ class Agenda:
         with self._lock:
             self._close()
 
-    def wait(self) -> None:
+    def begin(self, rest_at: float | None) -> None:
+        """Let folders be begun until that time of the monotonic clock, from the start or after a rest."""
+        with self._lock:
+            self._rest_at, self._resting = rest_at, False
+
+    def wait(self) -> bool:
         """Wait for the end of the walk, or until what is under way has stalled for too long after its budget.
+
+        Or until the walk rests: nothing is under way, and more is to be listed after the next `begin`. From then on the
+        folders that are left take turns.
+
+        Returns: whether the walk is over.
 
         Raises: what the walk failed with.
         """
         with self._lock:
             while not self._closed:
+                if self._resting and self._waiting and not self._under_way:
+                    return False
                 self._ended.wait(None if self._budget.until is None else _TICK)
                 if self._is_late(_PATIENCE):
                     self._close()
@@ -131,6 +186,7 @@ class Agenda:
                 self._ended.wait()
         if self._failure is not None:
             raise self._failure
+        return True
 
     def unfinished(self) -> tuple[set[str], set[str]]:
         """What has to be walked yet, by the paths that are walked in one go: stuck where the walk began, and others."""

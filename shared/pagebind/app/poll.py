@@ -182,6 +182,7 @@ class Poll:
         until: float | None = None,
         listings: int | None = None,
         config: str = "",
+        rest_at: float | None = None,
     ) -> None:
         """List the stores and walk the subscriptions, or only ``paths`` inside them; record what is new.
 
@@ -191,6 +192,7 @@ class Poll:
             until: a time of the monotonic clock. No folder is begun after it, unless the walk has not got on yet; half
                 a minute later it ends in any case.
             listings: so many folders are begun at most, with the same exception.
+            rest_at: a time of the monotonic clock at which a walk without a budget rests: see `rests`.
             config: digest of the configuration. Without, or where it changes within a round, that round does not tell
                 what is gone.
 
@@ -204,12 +206,25 @@ class Poll:
         self._inventory.demand_a_library()
         budget = Budget(until, listings)
         start = "" if paths else cursor
-        self.survey = self._surveyor.survey(self._inventory, paths, cursor=start, budget=budget, config=config)
+        self.survey = self._surveyor.survey(
+            self._inventory, paths, cursor=start, budget=budget, config=config, rest_at=rest_at
+        )
         if not paths:
             begin, self.cursor = self.survey.stretch
             unlisted, elsewhere = sorted(self.survey.failed), sorted(self.survey.elsewhere)
             self.walked = Walked(begin, self.cursor, config, unlisted, elsewhere)
         self.survey.demand_a_root()
+
+    def look_on(self, rest_at: float) -> None:
+        """Go on with a walk that `rests`. Raises as `look`."""
+        self._inventory = self._take()
+        self._surveyor.go_on(self._inventory, rest_at)
+        self.survey.demand_a_root()
+
+    @property
+    def rests(self) -> bool:
+        """Whether the walk is to go on: what it has seen may be handed out meanwhile, and nothing is gone yet."""
+        return self.survey.rests
 
     def recall(self, volumes: Sequence[str]) -> None:
         """Take volumes as their newest manifests have them, by their ids, without asking the server.
@@ -231,7 +246,7 @@ class Poll:
     @property
     def complete(self) -> bool:
         """Whether everything that is subscribed was looked at, in one walk."""
-        return not self._restricted and self.survey.stretch == EVERYTHING
+        return not (self._restricted or self.survey.rests) and self.survey.stretch == EVERYTHING
 
     def told_of_budget(self) -> list[Problem]:
         """What is to be said where the budget of a walk of its own ended before everything was listed."""
@@ -246,7 +261,8 @@ class Poll:
         if self._inventory is None:
             self._inventory = self._take()
         inventory, self._inventory = self._inventory, None
-        return self._assessor.assess(self.survey.sightings, inventory, self._clock.now(), restricted=not self.complete)
+        sightings = dict(self.survey.sightings)  # a walk that failed may still be adding to it
+        return self._assessor.assess(sightings, inventory, self._clock.now(), restricted=not self.complete)
 
     def _take(self) -> Inventory:
         inventory = inventories.take(self._work, self._library)

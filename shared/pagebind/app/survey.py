@@ -25,7 +25,7 @@ from pagebind.core.wording import counted
 from pagebind.errors import on_one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pagebind.app.absence import Earlier
     from pagebind.app.gather import Gatherer
@@ -51,6 +51,7 @@ class Survey:
     Attributes:
         stretch: what was walked of the whole order. Of what lies outside nothing is said, but what was met by chance.
         elsewhere: ids of volumes that were not met, and stand here because they are under way.
+        rests: the walk is to go on: nothing is known of what is not here.
     """
 
     def __init__(self, problems: list[Problem] | None = None) -> None:
@@ -61,6 +62,7 @@ class Survey:
         self.failed_roots: list[PagebindError] = []
         self.stretch = EVERYTHING
         self.elsewhere: set[str] = set()
+        self.rests = False
 
     def demand_a_root(self) -> None:
         """Raise the first root's error if not one of them could be listed."""
@@ -112,6 +114,8 @@ class Surveyor:
         self._loose: list[Folder] = []
         self._shadows: dict[str, str] = {}
         self._gatherer: Gatherer | None = None
+        self._walk: Walk | None = None
+        self._conclude: Callable[[str], None]
 
     def survey(
         self,
@@ -121,8 +125,9 @@ class Surveyor:
         cursor: str = "",
         budget: Budget = WITHOUT_END,
         config: str = "",
+        rest_at: float | None = None,
     ) -> Survey:
-        """Walk the subscriptions, or only ``paths`` inside them.
+        """Walk the subscriptions, or only ``paths`` inside them, until a time of the monotonic clock: then `go_on`.
 
         Args:
             inventory: what the stores hold.
@@ -131,6 +136,7 @@ class Surveyor:
             budget: how much the walk may take.
             config: digest of the configuration. What is gone can be told at the end of a round only if all its walks
                 went by the same one.
+            rest_at: None: no rest. It has no meaning for a walk with a budget.
 
         Raises:
             AuthRefused: the credentials.
@@ -158,10 +164,29 @@ class Surveyor:
             cursor=cursor,
             budget=budget,
         )
-        self._survey.stretch = Stretch(cursor, walk.run())
-        self._decide_loose(cursor or (begin[0].path if begin else ""))
-        if not paths:
-            self._account_for_unseen(begin, config)
+
+        def conclude(end: str) -> None:
+            self._survey.stretch = Stretch(cursor, end)
+            self._decide_loose(cursor or (begin[0].path if begin else ""))
+            if not paths:
+                self._account_for_unseen(begin, config)
+
+        self._walk, self._conclude = walk, conclude
+        return self._run_on(rest_at)
+
+    def go_on(self, inventory: Inventory, rest_at: float | None) -> Survey:
+        """Go on after a rest, with the same survey; ``inventory``: what the stores hold by now. Raises as `survey`."""
+        kept = sum(len(sighting.content or ()) for sighting in self._survey.sightings.values())
+        self._inventory = self._recorder.inventory = inventory
+        self._room = max(0, self._keep - kept)
+        return self._run_on(rest_at)
+
+    def _run_on(self, rest_at: float | None) -> Survey:
+        assert self._walk is not None, "a walk was begun"
+        end = self._walk.run(rest_at)
+        self._survey.rests = end is None
+        if end is not None:
+            self._conclude(end)
         return self._survey
 
     def _account_for_unseen(self, begin: Sequence[Start], config: str) -> None:

@@ -32,6 +32,14 @@ folder 32 levels below the start that it lies in, the second that of its folder 
 """
 
 
+_MOST_FOLDERS = 100_000
+"""Folders of one subscription that are listed in one walk. The largest libraries that are known have some thousands; so
+many are a tree without end, and take half a day at the usual rate."""
+
+_MOST_MET = 5 * _MOST_FOLDERS
+"""Folders of one subscription that a walk comes to know: each of them is kept until it is listed, in some 300 bytes."""
+
+
 class Start(NamedTuple):
     """A folder to be listed, in a subscription. ``above``: what the folders that lead to it look like."""
 
@@ -106,30 +114,42 @@ class Walk:
         self._concurrency = concurrency
         self._clock = clock
         self._agenda = Agenda(starts, cursor, lambda path: whole_of(watches, path), budget, clock)
-        self._workers = 0
+        self._workers: list[threading.Thread] = []
         self._hiring = threading.Lock()
         self._no_refresh: set[str] = set()
         self._silent = 0
         self._deep = threading.Lock()
         self._found_deep: Counter[str] = Counter()
         self._bottomless: dict[str, ListingFailed] = {}
+        self._counting = threading.Lock()
+        self._listed: Counter[str] = Counter()
+        self._met: Counter[str] = Counter()
+        self._endless: dict[str, ListingFailed] = {}
 
-    def run(self) -> str:
-        """Walk to the end, or until the budget is used up.
+    def run(self, rest_at: float | None = None) -> str | None:
+        """Walk to the end, or until the budget is used up, or until a time of the monotonic clock.
 
         Returns:
-            The folder at which the next walk has to begin; empty: this one came to the end.
+            The folder at which the next walk has to begin; empty: this one came to the end; None: it rests, and goes on
+            when this is called again.
 
         Raises:
             AuthRefused: the credentials; the walk stops at once.
             ServerUnreachable: no folder could be listed because nobody answers.
         """
-        # The first folder alone: refused credentials must not cost a request for every subscription.
-        self._hire(1)
+        self._agenda.begin(rest_at)
+        over = True
         try:
-            self._agenda.wait()
+            # The first folder alone: refused credentials must not cost a request for every subscription.
+            self._hire(1)
+            over = self._agenda.wait()
         finally:
-            self._agenda.close()
+            if over:
+                self._agenda.close()
+        if not over:
+            while self._workers:  # they have nothing under way
+                self._workers.pop().join()
+            return None
         stuck, left = self._agenda.unfinished()
         for path in stuck:
             self._look(Unlisted(covering(self._watches, path), path, _took_too_long(path)))
@@ -138,11 +158,12 @@ class Walk:
     def _hire(self, folders: int) -> None:
         """See that there are as many threads as there are folders, at most ``concurrency``."""
         with self._hiring:
-            while self._workers < min(self._concurrency, folders):
-                self._workers += 1
+            while len(self._workers) < min(self._concurrency, folders):
                 # In a copy of the context, which knows the trace of the request that walks.
                 context = copy_context()
-                threading.Thread(target=context.run, args=(self._work,), name="pagebind-walk", daemon=True).start()
+                thread = threading.Thread(target=context.run, args=(self._work,), name="pagebind-walk", daemon=True)
+                self._workers.append(thread)
+                thread.start()
 
     def _work(self) -> None:
         while (start := self._agenda.take()) is not None:
@@ -159,6 +180,8 @@ class Walk:
     def _list(self, start: Start) -> Found:
         if self._bottomless and (error := self._why_not(start.path)):
             return Unlisted(start.watch, start.path, error, told=True)
+        if (unlisted := self._unless_endless(start)) is not None:
+            return unlisted
         try:
             folder = self._ask(start)
         except ServerUnreachable as error:
@@ -173,6 +196,17 @@ class Walk:
             return Unlisted(start.watch, start.path, error, told=told)
         self._silent = 0
         return folder
+
+    def _unless_endless(self, start: Start) -> Unlisted | None:
+        """Count a folder; where its subscription has too many, it is not listed, and nothing is concluded of any."""
+        watch = start.watch
+        with self._counting:
+            self._listed[watch.path] += 1
+            if self._listed[watch.path] <= _MOST_FOLDERS and self._met[watch.path] <= _MOST_MET:
+                return None
+            told = watch.path in self._endless
+            error = self._endless.setdefault(watch.path, _too_many(watch.path, start.path))
+        return Unlisted(watch, start.path, error, told=told)
 
     def _ask(self, start: Start) -> Folder:
         watch, path, asked = start.watch, start.path, self._clock.now()
@@ -218,6 +252,8 @@ class Walk:
             )
         above = (*start.above, look)
         paths = [layout.join(start.path, name) for name in contents.folders]
+        with self._counting:
+            self._met[start.watch.path] += len(paths)
         return tuple(Start(start.watch, path, above) for path in paths if path not in self._begins)
 
     def _too_deep(self, start: Start) -> ListingFailed:
@@ -237,6 +273,14 @@ class Walk:
     def _why_not(self, path: str) -> ListingFailed | None:
         """Why nothing more is listed where this folder lies."""
         return next((self._bottomless[folder] for folder in above(path) if folder in self._bottomless), None)
+
+
+def _too_many(subscription: str, path: str) -> ListingFailed:
+    return ListingFailed(
+        f"{subscription} has more than {_MOST_FOLDERS:,} folders: {path} and what else is left of it is not listed",
+        fix="leave out by `exclude` what has no end, or subscribe to folders in it",
+        path=subscription,
+    )
 
 
 def _took_too_long(path: str) -> ListingFailed:
