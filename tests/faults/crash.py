@@ -31,12 +31,14 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from tests.faults import crash_strikes
-from tests.faults.crash_campaign import Campaign, Findings
+from tests.faults.crash_campaign import PAST, Campaign, Findings
+from tests.faults.crash_child import OF_THE_SYSTEM
 from tests.faults.crash_looks import FAULTS
 from tests.faults.crash_marks import PHASES
 from tests.faults.crash_sites import KINDS
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
     from multiprocessing.queues import Queue
@@ -48,6 +50,7 @@ _CALL_STEP = 4
 _ABOUT_CALLS = {"folder": 130, "gcs": 135, "s3": 185}
 """So many calls does a run make, as a rule: only to say how long all of it may take."""
 
+_ABOUT_CHANGES = 400
 _TOLD_EVERY = 50
 _LOOK_SECONDS = 0.5
 _WIDTH = 50
@@ -66,6 +69,8 @@ class Piece:
         instants: so many.
         calls: those from this number on, in steps; 0: none.
         kill: only this one, so many ``times``.
+        only: of calls, see `crash_child.Order`.
+        again: whether calls, or the one kill, meet books of an earlier revision.
         broken: see `Campaign`.
     """
 
@@ -75,12 +80,14 @@ class Piece:
     calls: int = 0
     kill: Strike | None = None
     times: int = 1
+    only: str = ""
+    again: bool = False
     broken: bool = False
 
     @property
     def about(self) -> int:
         """How many kills it is, about."""
-        calls = 2 * _ABOUT_CALLS[self.kind] // _CALL_STEP if self.calls else 0
+        calls = (_ABOUT_CHANGES if self.only else 2 * _ABOUT_CALLS[self.kind]) // _CALL_STEP if self.calls else 0
         return self.instants + calls + (self.times if self.kill else 0)
 
 
@@ -90,8 +97,18 @@ def pieces(kinds: Sequence[str], kills: int, seed: int, *, calls: bool, broken: 
         for begin in range(0, kills, _AT_ONCE):
             yield Piece(kind, f"{seed}-{begin}", instants=min(_AT_ONCE, kills - begin), broken=broken)
         if calls:
-            for first in range(1, _CALL_STEP + 1):
-                yield Piece(kind, f"{seed}-call-{first}", calls=first, broken=broken)
+            for again, only in _passes(kind):
+                for first in range(1, _CALL_STEP + 1):
+                    name = f"{seed}-call-{first}{only}{'-again' * again}"
+                    yield Piece(kind, name, calls=first, only=only, again=again, broken=broken)
+
+
+def _passes(kind: str) -> Iterator[tuple[bool, str]]:
+    """Over all calls: in a new place and again; and over what a folder asks of the system inside them."""
+    for again in (False, True):
+        yield again, ""
+        if kind == "folder":
+            yield again, OF_THE_SYSTEM
 
 
 def work(piece: Piece, folder: str | None) -> Findings:
@@ -107,10 +124,10 @@ def work(piece: Piece, folder: str | None) -> Findings:
         with campaign:
             if piece.kill is not None:
                 for _ in range(piece.times):
-                    campaign.strike(piece.kill)
+                    campaign.strike(piece.kill, again=piece.again)
             campaign.instants(piece.instants)
             if piece.calls:
-                campaign.calls(piece.calls, _CALL_STEP)
+                campaign.calls(piece.calls, _CALL_STEP, again=piece.again, only=piece.only)
     return campaign.findings
 
 
@@ -185,10 +202,13 @@ def table(found: dict[str, Findings], seed: int, seconds: float) -> str:
     for kind, of in found.items():
         length = f"{median(of.lengths):.2f} s" if of.lengths else "none"
         lines += [
-            f"{kind}: {of.kills} kills: {of.instants} at instants, {of.calls['before']} before a call,",
-            f"  {of.calls['after']} after one; an undisturbed run takes {length}; {_each(of):.2f} s a kill, all in all",
+            f"{kind}: {of.kills} kills: {of.instants} at instants, {_and(of.calls)};",
+            f"  {of.again} of all where an earlier revision stands; an undisturbed run takes {length};",
+            f"  {_each(of):.2f} s a kill, all in all",
             *_bars("phase", {phase: of.phases[phase] for phase in PHASES}, of.instants),
-            *_bars("tenth of the run", {_tenth(tenth): of.tenths[tenth] for tenth in range(10)}, of.instants),
+            *_bars("evenly drawn: tenth", _tenths(of.uniform), of.uniform.total()),
+            *_bars("aimed at a phase: tenth", _tenths(of.aimed), of.aimed.total()),
+            f"  evenly drawn, but uneven: {', '.join(str(tenth + 1) for tenth in of.uneven) or 'no tenth'}",
             f"  fewer than a tenth of the instants: {', '.join(of.lacking) or 'no phase'}",
             "  " + ", ".join(f"{of.faults[fault]} {fault}" for fault in FAULTS),
         ]
@@ -199,8 +219,13 @@ def _each(of: Findings) -> float:
     return of.seconds / max(1, of.kills)
 
 
-def _tenth(number: int) -> str:
-    return f"{number + 1}" if number < 9 else "10 or later"
+def _and(calls: Counter[str]) -> str:
+    names = {"before": "before a call", "after": "after one", "of the system": "at a change of a file"}
+    return ", ".join(f"{calls[name]} {words}" for name, words in names.items())
+
+
+def _tenths(counts: Counter[int]) -> dict[str, int]:
+    return {**{f"{tenth + 1}": counts[tenth] for tenth in range(PAST)}, "past the end": counts[PAST]}
 
 
 def _bars(what: str, counts: dict[str, int], total: int) -> list[str]:
@@ -215,14 +240,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kinds = KINDS if chosen.store == "all" else (chosen.store,)
     if chosen.kill is not None:
         todo = [
-            Piece(kind, f"{chosen.seed}", kill=chosen.kill, times=chosen.times, broken=chosen.broken) for kind in kinds
+            Piece(
+                kind,
+                f"{chosen.seed}",
+                kill=chosen.kill,
+                times=chosen.times,
+                again=chosen.again,
+                broken=chosen.broken,
+            )
+            for kind in kinds
         ]
     else:
         todo = list(pieces(kinds, chosen.kills, chosen.seed, calls=chosen.calls, broken=chosen.broken))
     begun = time.monotonic()
     found = campaign(todo, chosen.jobs, chosen.folder)
     sys.stdout.write(table(found, chosen.seed, time.monotonic() - begun) + "\n")
-    return int(any(of.faults or of.lacking for of in found.values()))
+    return int(any(of.faults or of.lacking or of.uneven for of in found.values()))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -237,6 +270,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=2, help="processes that kill at the same time (2)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="else a new one")
     parser.add_argument("--kill", type=crash_strikes.parse, metavar="WORDS", help="only this one, as a finding says")
+    parser.add_argument("--again", action="store_true", help="that one where books of an earlier revision stand")
     parser.add_argument("--times", type=int, default=1, help="how often: instants never meet twice the same (1)")
     parser.add_argument("--broken", action="store_true", help="let finalize write books bit by bit at their final key")
     parser.add_argument("--folder", help="where all is made, for a time; else the usual place of temporary files")

@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 import traceback
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
@@ -23,10 +22,9 @@ from pagebind.app.fetch import Fetch
 from pagebind.app.finalize import Finalize
 from pagebind.app.poll import Poll
 from pagebind.cli.main import entry
-from pagebind.errors import ConditionFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import NoReturn
 
     from pagebind.config import Settings
@@ -36,13 +34,17 @@ T = TypeVar("T")
 
 _PIECES = 8
 
+OF_THE_SYSTEM = "os"
+_CHANGES = ("fsync", "link", "mkdir", "rename", "replace", "rmdir", "unlink", "utime", "write")
+
 
 class Order(TypedDict, total=False):
     """What a child is to do, as it goes through a pipe.
 
     ``argv`` and ``env`` of the command; files for its ``marks`` and ``output``; ``learn``: a file for the names of all
     modules that it loaded. Killed: ``seconds`` after it began, or after the ``visit``-th beginning of ``phase``; or at
-    the ``call``-th call to the store, before it or ``after`` it, counting those named ``only``, e.g. ``library put``.
+    the ``call``-th call to the store, before it or ``after`` it, counting those named ``only``, e.g. ``library put``;
+    with ``os`` not these count, but all that is asked of the system that changes a file or a folder.
     ``broken``: books are written at their final key, bit by bit.
     """
 
@@ -101,6 +103,7 @@ def _redirect(path: str) -> None:
 def _arm(order: Order, marks: Marks) -> None:
     """Set the timer, now or when its phase begins."""
     marks.enter("start")
+    marks.begin()
     if "phase" in order:
 
         def strike(phase: str, number: int) -> None:
@@ -110,7 +113,6 @@ def _arm(order: Order, marks: Marks) -> None:
         marks.on_enter = strike
     elif "seconds" in order:
         crash_timer.kill_in(order["seconds"])
-    marks.begin()
 
 
 # -- phases
@@ -165,11 +167,31 @@ def _wrap_stores(order: Order, marks: Marks) -> None:
 
     def stores(settings: Settings) -> tuple[Store, Store]:
         work, library = plain(settings)
-        if "call" in order:
+        if "call" in order and order.get("only") != OF_THE_SYSTEM:
             work, library = DyingStore(work, calls, "work"), DyingStore(library, calls, "library")
         return work, BitByBit(library, work, marks) if order.get("broken") else library
 
     wiring.stores = stores
+    if order.get("only") == OF_THE_SYSTEM:
+        _wrap_system(calls)
+
+
+def _wrap_system(calls: Calls) -> None:
+    """Let whatever changes a file or a folder kill this process: what a folder store does inside one call."""
+    for name in _CHANGES:
+        setattr(os, name, _deadly(calls, getattr(os, name)))
+
+
+def _deadly(calls: Calls, plain: Callable[..., T]) -> Callable[..., T]:
+    @functools.wraps(plain)
+    def change(*words: Any, **named: Any) -> T:
+        last = calls.begin(OF_THE_SYSTEM)
+        done = plain(*words, **named)
+        if last:
+            die()
+        return done
+
+    return change
 
 
 class Calls:
@@ -212,21 +234,19 @@ class DyingStore(FaultyStore):
 
     def stream(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         last = self._calls.begin(f"{self._name} stream")
-        yield from self._inner.stream(key, start=start, length=length)
-        if last:
-            die()
+        try:
+            yield from self._inner.stream(key, start=start, length=length)
+        finally:  # not all read everything
+            if last:
+                die()
 
     def list(self, prefix: str = "", *, metadata: bool = False, after: str = "") -> Iterator[ObjectInfo]:
         last = self._calls.begin(f"{self._name} list")
-        yield from self._inner.list(prefix, metadata=metadata, after=after)
-        if last:
-            die()
-
-    def delete_all(self, objects: Iterable[ObjectInfo]) -> None:
-        """As single deletes, so that a death can come between any two of them."""
-        for info in objects:
-            with suppress(ConditionFailed):
-                self.delete(info.key, version=info.version)
+        try:
+            yield from self._inner.list(prefix, metadata=metadata, after=after)
+        finally:
+            if last:
+                die()
 
 
 class BitByBit(FaultyStore):

@@ -16,7 +16,7 @@ from pagebind.core.model import COMICINFO
 from pagebind.errors import KeyMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tests.faults.crash_sites import Site
 
@@ -80,6 +80,18 @@ def at_end(site: Site, right: Mapping[str, bytes], before: Former = NOTHING) -> 
     for each in site.left():
         yield Fault("left over", each)
     yield from _work(site, books, before)
+
+
+def wrong_downloads(asked: Sequence[str], usual: frozenset[str], there: set[str]) -> Iterator[Fault]:
+    """Whether a run asked for what was not there yet of the pages that are ``usual``, once each, and for no others."""
+    wanted = usual - there
+    for path, times in sorted(Counter(asked).items()):
+        if path not in wanted:
+            yield Fault("downloads", f"{path} was asked for, though it was there")
+        elif times != 1:
+            yield Fault("downloads", f"{path} was asked for {times} times")
+    for path in sorted(wanted.difference(asked)):
+        yield Fault("downloads", f"{path} was not asked for")
 
 
 def fault_of(content: bytes, expected: bytes | None) -> str:

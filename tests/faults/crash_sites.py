@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 from unittest import mock
@@ -22,12 +23,12 @@ from tests.support.memory_source import picture
 from pagebind.adapters.stores.folder import FolderStore
 from pagebind.adapters.stores.s3 import S3Store
 from pagebind.config import template
-from pagebind.core import keys
+from pagebind.core import keys, manifest
 from pagebind.demo.object_stores import GcsServer, S3Server
 from pagebind.demo.store_proxy import Fault, StoreProxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from pagebind.adapters.stores.s3_bucket import Bucket, UploadId
@@ -37,12 +38,16 @@ if TYPE_CHECKING:
 KINDS = ("folder", "gcs", "s3")
 BOOKS = 3
 PAGES = 12
+SUBSCRIPTION = "/comics"
 
 _TOKEN = "PAGEBIND_CRASH_TOKEN"
 _BUCKETS = ("work", "library")
 _SMALL = 5_000
 _LARGE = 720_000
 """Bytes of a page of which twelve are more than S3's adapter sends in one request: that book goes up in two parts."""
+
+_MOMENTS = {"old": 1_700_000_000, "new": 1_700_100_000}
+"""When what is in a revision was changed, in seconds since the epoch."""
 
 _CLOSED_SECONDS = 30.0
 
@@ -85,7 +90,7 @@ class Site:
             "source.token": f"env:{_TOKEN}",
             "source.list_per_second": 0,
             "store.library": library,
-            "subscription.path": "/comics",
+            "subscription.path": SUBSCRIPTION,
             **{name.replace("_", "."): value for name, value in settings.items()},
         }
         self.config.write_text(template(work, values), encoding="utf-8")
@@ -107,6 +112,17 @@ class Site:
         """All receipts by their keys."""
         return {info.key: self.work.get(info.key) for info in self.work.list(keys.DONE)}
 
+    def staged(self) -> set[str]:
+        """The server paths of all pages that stand in staging, whole. That they stand there is all that marks them."""
+        entries = {info.key for info in self.work.list(keys.STAGING)}
+        listed = (manifest.load(self.work.get(info.key)) for info in self.work.list(keys.MANIFESTS)) if entries else ()
+        return {
+            f"{of.path}/{page.name}"
+            for of in listed
+            for page in of.pages
+            if keys.entry_key(of.volume, page.id) in entries
+        }
+
     def versions(self) -> dict[str, str]:
         """By key, the versions of all books."""
         return {info.key: info.version for info in self.library.list()}
@@ -126,6 +142,11 @@ class FolderSite(Site):
         work = FolderStore(self._roots[0])
         library = FolderStore(self._roots[1], work=work)
         super().__init__(home, (self._roots[0].as_uri(), self._roots[1].as_uri()), (work, library))
+
+    def copy(self, other: FolderSite) -> None:
+        """Let all stand here that stands there, times included: they are versions."""
+        for mine, its in zip(self._roots, other._roots, strict=True):
+            shutil.copytree(its, mine, dirs_exist_ok=True)
 
     def books(self) -> dict[str, bytes]:
         """All files, less those that are no book to any reader: hidden ones with a suffix of their own."""
@@ -192,9 +213,20 @@ class Executioner:
         return self._fault
 
 
-def pages_of(volume: int, size: int) -> dict[str, bytes]:
-    """The pages of a volume by name, in order."""
-    return {f"{page:02}.png": picture(f"{volume} {page}", size) for page in range(1, PAGES + 1)}
+def pages_of(volume: int, size: int, revision: str) -> dict[str, bytes]:
+    """The pages of a volume by name, in order, as they are in a revision, ``old`` or ``new``.
+
+    Of the first volume one page has changed, of the second all have, of the third none has. With the contents the sizes
+    change: of many times that move alone Pagebind thinks nothing.
+    """
+    changed = {1: {3}, 2: set(range(1, PAGES + 1)), 3: set[int]()}[volume]
+    more = {"old": _SMALL // 10, "new": 0}[revision]
+    return {
+        f"{page:02}.png": picture(f"{volume} {page} {revision}", size + more)
+        if page in changed
+        else picture(f"{volume} {page}", size)
+        for page in range(1, PAGES + 1)
+    }
 
 
 class Ground:
@@ -203,14 +235,18 @@ class Ground:
     Args:
         kind: one of `KINDS`.
         server: of the pages.
+        comics: the folder with both revisions of all volumes, of which one is served.
         new: makes a site in a folder.
         proxy: before the store, if it is no folder.
     """
 
-    def __init__(self, kind: str, server: Server, new: Callable[[Path], Site], proxy: StoreProxy | None) -> None:
+    def __init__(
+        self, kind: str, server: Server, comics: Path, new: Callable[[Path], Site], proxy: StoreProxy | None
+    ) -> None:
         self.kind = kind
         self.proxy = proxy
         self._server = server
+        self._comics = comics
         self._new = new
 
     def site(self, home: Path) -> Site:
@@ -222,11 +258,22 @@ class Ground:
             made.environment |= self.proxy.environment()
         return made
 
-    def right(self) -> dict[str, dict[str, bytes]]:
+    def right(self, revision: str = "new") -> dict[str, dict[str, bytes]]:
         """The pages that each book is to hold."""
-        first = _LARGE if self.kind == "s3" else _SMALL
-        sizes = {volume: first if volume == 1 else _SMALL for volume in range(1, BOOKS + 1)}
-        return {f"Series/Volume {volume}.cbz": pages_of(volume, size) for volume, size in sizes.items()}
+        return {
+            f"Series/Volume {volume}.cbz": pages_of(volume, size, revision)
+            for volume, size in _sizes(self.kind).items()
+        }
+
+    def show(self, revision: str) -> None:
+        """Let the server have this revision of all volumes."""
+        _show(self._comics, revision)
+
+    def asked(self, since: float) -> list[str]:
+        """The paths of all pages that were asked for since then, by the monotonic clock."""
+        with urllib.request.urlopen(f"{self._server.url}/__demo__/requests?reset=1") as answer:
+            told = json.load(answer)["requests"]
+        return [one["path"] for one in told if one["kind"] == "file" and one["at"] >= since]
 
     def settle(self) -> None:
         """Wait until what a dead process had asked of the store is done: then it says nothing any more."""
@@ -246,17 +293,18 @@ def ground(kind: str, home: Path, store: GcsServer | S3Server | None = None) -> 
     Raises:
         ConfigError: the store's server is not installed, or has no program for this machine.
     """
+    comics = home / "comics"
     with ExitStack() as stack:
-        server = stack.enter_context(_serving(home / "comics", _LARGE if kind == "s3" else _SMALL))
+        server = stack.enter_context(_serving(comics, _sizes(kind)))
         if kind == "folder":
-            yield Ground(kind, server, FolderSite, None)
+            yield Ground(kind, server, comics, FolderSite, None)
             return
         if store is None:
             store = stack.enter_context(GcsServer()) if kind == "gcs" else stack.enter_context(S3Server())
         for bucket in _BUCKETS:
             store.create_bucket(bucket)
         proxy = stack.enter_context(StoreProxy(store))
-        yield Ground(kind, server, _in_buckets(kind, store), proxy)
+        yield Ground(kind, server, comics, _in_buckets(kind, store), proxy)
 
 
 def _in_buckets(kind: str, server: GcsServer | S3Server) -> Callable[[Path], Site]:
@@ -296,14 +344,31 @@ def _s3_stores(url: str) -> Callable[[str], tuple[Store, Store]]:
     return make
 
 
+def _sizes(kind: str) -> dict[int, int]:
+    """Of each volume the bytes of a page."""
+    return {volume: _LARGE if volume == 1 and kind == "s3" else _SMALL for volume in range(1, BOOKS + 1)}
+
+
+def _show(comics: Path, revision: str) -> None:
+    link = comics / "another"
+    link.symlink_to(revision)
+    link.replace(comics / "shown")
+
+
 @contextmanager
-def _serving(root: Path, large: int) -> Iterator[Server]:
-    """Three volumes of twelve pages, the first of them with pages of ``large`` bytes, served by another process."""
-    for volume in range(1, BOOKS + 1):
-        folder = root / "Series" / f"Volume {volume}"
-        folder.mkdir(parents=True)
-        for name, content in pages_of(volume, large if volume == 1 else _SMALL).items():
-            (folder / name).write_bytes(content)
+def _serving(comics: Path, sizes: Mapping[int, int]) -> Iterator[Server]:
+    """Three volumes of twelve pages of these sizes, in the new revision, served by another process."""
+    for revision, moment in _MOMENTS.items():
+        for volume, size in sizes.items():
+            folder = comics / revision / "Series" / f"Volume {volume}"
+            folder.mkdir(parents=True)
+            old = pages_of(volume, size, "old")
+            for name, content in pages_of(volume, size, revision).items():
+                (folder / name).write_bytes(content)
+                when = _MOMENTS["old"] if content == old[name] else moment
+                os.utime(folder / name, (when, when))
+    _show(comics, "new")
+    root = comics / "shown"
     words = [sys.executable, "-m", "pagebind.demo.server", "--root", str(root)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:
