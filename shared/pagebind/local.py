@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _STOCK_SECONDS = 1.5
 """So long, at least, may it take to judge and write down what a run has done that a signal broke off."""
 
+_STRETCH_SECONDS = 480.0
+"""After so long a walk rests, and what it has seen is handed out and bound; few walks take longer, some have no end."""
+
 _LEADS_TO_A_BOOK = (Action.FETCH, Action.BIND)
 
 _REFETCHES = 5
@@ -223,20 +226,20 @@ class Runner:
                 self._assessments, self._outdated = self._poll.assess(), False
 
     def _rounds(self, poll: Poll, request: RunRequest) -> list[Assessment]:
-        left = request.limit
+        left, clock = request.limit, self._parts.clock
         if request.volumes or not request.look:
             poll.recall(request.volumes)
             self._steps(poll, left)
             if not request.look or all(a.verdict.state is State.BOUND for a in self._assessments):
                 return self._assessments
         while True:
-            poll.look(request.paths, rest_at=self._end_of_stretch())
-            done = self._steps(poll, left)
-            left = None if left is None else left - done.volumes
-            while poll.rests:
-                poll.look_on(self._end_of_stretch())
+            poll.look(request.paths, rest_at=clock.monotonic() + _STRETCH_SECONDS)
+            while True:
                 done = self._steps(poll, left)
                 left = None if left is None else left - done.volumes
+                if not poll.rests:
+                    break
+                poll.look_on(clock.monotonic() + _STRETCH_SECONDS)
             settles = [
                 a.verdict.settles_at
                 for a in done.assessments
@@ -244,13 +247,8 @@ class Runner:
             ]
             if not (request.wait and settles and left != 0):
                 return done.assessments
-            clock = self._parts.clock
             self._parts.progress.note("waiting for folders to settle")
             clock.wait(max(1.0, min(settles) - clock.now()))
-
-    def _end_of_stretch(self) -> float:
-        """When what was seen until then is put to work, for a walk may take days; most end before."""
-        return self._parts.clock.monotonic() + self._parts.settings.poll.budget
 
     def _steps(self, poll: Poll, limit: int | None) -> Round:
         """Judge and hand out, until nothing is handed out any more."""
