@@ -76,9 +76,9 @@ ANSWERS: dict[str, Callable[[str], Answer]] = {
     "a head that is none": lambda words: Answer(
         200, {"Content-Type": f"text/{urllib.parse.quote(words[:200], safe='')}"}, text(200, "x", "").body
     ),
-    "a redirect to a host": lambda words: _redirect(f"http://{re.sub('[^A-Za-z0-9.-]', '.', words)}.test/x"),
+    "a redirect to a host": lambda words: _redirect(f"http://{re.sub('[^A-Za-z0-9-]+', '.', words)}.test/x"),
     "a redirect to a host in capitals": lambda words: _redirect(
-        f"https://{re.sub('[^A-Z0-9-]', '.', words.upper())}.test"
+        f"https://{re.sub('[^A-Z0-9-]+', '.', words.upper())}.test"
     ),
     "a version": lambda words: envelope(200, "success", {"version": words, "content": words, "token": {"x": words}}),
     "names": lambda words: envelope(
@@ -122,7 +122,8 @@ class Telltale(Attended):
         telling: requests that are answered by what they hold; empty: none is. ``login``, ``list``, ``get``, ``file``,
             ``me``, ``settings``, ``drives``.
         answer_by: makes such an answer of words.
-        form: how the words hold what was told.
+        form: how the words hold what was told; where nothing was, what was the last time is told as
+            it is: it may be of an earlier process.
         told: how often it did.
         elsewhere: the link of a file that another host has, by its URL's path; empty: this one has it.
     """
@@ -131,15 +132,19 @@ class Telltale(Attended):
     answer_by: Callable[[str], Answer] = staticmethod(ANSWERS["code 500"])
     form: Callable[[str], str] = staticmethod(FORMS[AS_SAID])
     told: int = 0
+    _heard: tuple[str, ...] = ()
     elsewhere: Callable[[str], str] = staticmethod(lambda _: "")
 
     def answer(self, request: Request, stopping: threading.Event) -> Answer:
+        now = tuple(told_by(request))
+        before = self._heard if self.form is FORMS[AS_SAID] else ()
+        self._heard = now or self._heard
         if not self.telling or self._kind(request) != self.telling:
             answer = super().answer(request, stopping)
             link = self.elsewhere(request.path) if answer.status == HTTPStatus.OK else ""
             return _redirect(link) if link else answer
         self.told += 1
-        words = "; ".join(self.form(one) for one in told_by(request)) or "nothing was said"
+        words = "; ".join(self.form(one) for one in now or before) or "nothing was said"
         return self.answer_by(f"I do not like {words}")
 
     def _kind(self, request: Request) -> str:

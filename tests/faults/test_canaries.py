@@ -237,7 +237,8 @@ def test_when_the_server_says_it_back(aviary: Aviary, asked: str) -> None:
     server.telling = "file" if asked == "drive" else asked
     if asked == "get":
         aviary.server.faults.add("sign_expired")
-    for answer, form in [*((one, AS_SAID) for one in ANSWERS), *(("code 403", one) for one in FORMS)]:
+    forms = FORMS if asked in ("login", "list", "me", "get") else ()  # the others differ in what is done with answers
+    for answer, form in [*((one, AS_SAID) for one in ANSWERS), *(("code 403", one) for one in forms)]:
         server.answer_by, server.form = ANSWERS[answer], FORMS[form]
         aviary.server.restart()
         before = server.told

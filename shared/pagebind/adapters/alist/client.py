@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pagebind.adapters.alist import api, links
-from pagebind.adapters.alist.download import make_downloads
+from pagebind.adapters.alist.download import Downloads
 from pagebind.adapters.alist.envelope import FORBIDDEN, Refusal
 from pagebind.adapters.alist.http import Connections
 from pagebind.adapters.alist.limits import Limits
@@ -79,7 +79,7 @@ class AlistSource:
             paces=paces,
             attempts=limits.attempts,
         )
-        self._downloads = make_downloads(
+        self._downloads = Downloads(
             self._connections,
             policy,
             clock,
@@ -94,7 +94,7 @@ class AlistSource:
     def server(self) -> ServerInfo:
         """See `Source.server`."""
         server = self._server.get()
-        return server._replace(version=self._api.shown.name(server.version))
+        return server._replace(version=self._api.shown.words(server.version))
 
     def answers(self) -> bool:
         """See `Source.answers`."""
@@ -107,7 +107,7 @@ class AlistSource:
     def account(self) -> Account:
         """See `Source.account`."""
         account, shown = self._account.get(), self._api.shown
-        return account._replace(username=shown.name(account.username), base_path=shown.name(account.base_path))
+        return account._replace(username=shown.words(account.username), base_path=shown.name(account.base_path))
 
     def list(self, path: str, *, password: str = "", refresh: bool = False) -> _Items:
         """See `Source.list`, and `list_folder` for what is left out."""
@@ -147,7 +147,7 @@ class AlistSource:
     def _drive(self, row: StorageRow) -> Drive:
         shown = self._api.shown
         status = row.status if row.status in _STATUSES else shown.words(row.status)
-        return Drive(shown.name(row.mount_path), shown.name(row.driver), status)
+        return Drive(shown.name(row.mount_path), shown.words(row.driver), status)
 
     def close(self) -> None:
         """See `Source.close`."""

@@ -16,10 +16,11 @@ from pagebind.adapters.alist.meter import SLOWEST
 from pagebind.adapters.alist.redactor import said
 from pagebind.adapters.alist.redirects import AddressRefused, redirect_refused
 from pagebind.adapters.alist.retries import retry_after
+from pagebind.adapters.alist.validators import Validators
 from pagebind.errors import PageCut, PageFailed, ServerUnreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pagebind.adapters.alist.http import Connections, Headers, Reply
     from pagebind.adapters.alist.rates import Paces
@@ -44,9 +45,9 @@ _NO_SECRETS: Final = frozenset({"user-agent", "referer", "origin", "accept", "ac
 _LARGEST_ERROR: Final = 64 * 1024
 """Bytes; an error in disguise is smaller, a larger body is a file."""
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)", re.ASCII)
-_NUMBER: Final = re.compile(r"\d{1,19}", re.ASCII)
+_LENGTH: Final = re.compile(r"\d{1,19}", re.ASCII)
 _ONLY_HERE: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
-"""Headers that no other host gets."""
+"""Headers that no other host gets, and nobody to whom another host leads. Of a configuration only the last can come."""
 _OURS: Final = frozenset({"accept-encoding", "range", "if-range", "host", "connection", "content-length"})
 
 
@@ -76,28 +77,6 @@ class Downloads(NamedTuple):
         return _Transfer(self, wanted).first_hop()
 
 
-def make_downloads(
-    connections: Connections,
-    policy: RedirectPolicy,
-    clock: Clock,
-    paces: Paces,
-    *,
-    shown: Redactor,
-    link: Callable[[Download, str], str],
-    fresh_sign: Callable[[Download], str],
-) -> Downloads:
-    """Downloads at the given paces."""
-    return Downloads(
-        connections=connections,
-        policy=policy,
-        clock=clock,
-        paces=paces,
-        shown=shown,
-        link=link,
-        fresh_sign=fresh_sign,
-    )
-
-
 class _Transfer:
     """One file on its way, over as many requests as it takes."""
 
@@ -106,11 +85,11 @@ class _Transfer:
         self._wanted = wanted
         self._pace = shared.paces.at(wanted.path)
         self._sign = wanted.sign
-        self._foreign_link = ""
+        self._foreign_links: list[str] = []
         self._renewed = False
         self._have = wanted.start
         self._length: int | None = None
-        self._etag = ""
+        self._version = Validators.parse(wanted.version)
         self._resumes = 0
         self._idle = 0
         self._waited = 0.0
@@ -126,10 +105,12 @@ class _Transfer:
                 yield from self._body(reply)
                 if self._have >= self._wanted.size or self._length == 0:
                     return
+                if self._wanted.in_one and self._have == self._length:
+                    return
                 reason = "the body ended early"
             except NoAnswer as failure:
                 reason, hopeless = failure.reason, isinstance(failure, TooSlow)
-            self._rest(reason, progress=self._have > before, hopeless=hopeless)
+            self._prepare_resume(reason, progress=self._have > before, hopeless=hopeless)
 
     def _body(self, reply: Reply) -> Iterator[bytes]:
         """What the answer brings, up to one byte more than is wanted."""
@@ -162,10 +143,11 @@ class _Transfer:
         except NoAnswer as failure:
             raise self._unreachable(failure.reason) from None
 
-    def _rest(self, reason: str, *, progress: bool, hopeless: bool) -> None:
+    def _prepare_resume(self, reason: str, *, progress: bool, hopeless: bool) -> None:
         """Wait before a resume. Raises: PageCut, ServerUnreachable: it is no use."""
         self._resumes += 1
         self._idle = 0 if progress else self._idle + 1
+        hopeless = hopeless or (self._wanted.in_one and not self._nothing_came)
         if hopeless or self._idle > _MOST_IDLE or self._resumes > _MOST_RESUMES:
             if self._nothing_came and self._have:  # a PageCut would say that it cannot begin there
                 raise self._unreachable(reason)
@@ -191,6 +173,7 @@ class _Transfer:
         if whole:
             reply.close()
             return None
+        self._version = self._version.with_those_of(Validators.of(reply.header))
         return reply
 
     @property
@@ -200,9 +183,14 @@ class _Transfer:
 
     def _note(self, reply: Reply) -> None:
         """Keep what the first answer says of the file, so that a resume is of the same."""
-        length = _number(reply.header("Content-Length"))
-        self._length = None if length is None else self._have + length
-        self._etag = reply.header("ETag")
+        length = reply.header("Content-Length")
+        self._length = self._have + int(length) if _LENGTH.fullmatch(length) else None
+        version = Validators.of(reply.header)
+        if not self._have:
+            self._version = version
+        if self._wanted.noted is not None:
+            told = self._wanted.version or version.text
+            self._wanted.noted(told if self._shown().name(told) == told else "")
 
     def _check_range(self, reply: Reply) -> bool:
         """Whether the answer says that nothing is left. Raises: PageCut: it is not what follows ``_have``."""
@@ -215,6 +203,8 @@ class _Transfer:
             raise self._cut("the server ignores ranges")
         if int(said[1]) != self._have or (said[2] != "*" and int(said[2]) not in {self._wanted.size, self._length}):
             raise self._cut("the server gave another range or another file")
+        if self._version.tell_from(Validators.of(reply.header)):
+            raise self._cut("the file has changed meanwhile")
         return False
 
     def _with_sign(self, ask: Callable[[], Reply]) -> Reply:
@@ -259,7 +249,7 @@ class _Transfer:
         self._pace.downloads.take()
         url = self._shared.link(self._wanted, self._sign)
         headers = [*self._headers(foreign=False), ("Range", "bytes=0-0")]
-        reply = self._asked(url, headers, redirected=False, foreign=False)
+        reply = self._exchange(url, headers, redirected=False, foreign=False)
         if reply.status in _REDIRECTS:
             return reply
         if reply.status in {envelope.OK, _PARTIAL, _NOT_IN_RANGE} and not _is_error_in_disguise(reply):
@@ -270,13 +260,15 @@ class _Transfer:
     def _follow(self, url: str) -> tuple[Reply, str | None]:
         """The answer at the end of all redirects, and the host that gave it if it is another."""
         home, here = _origin(url), url
+        self._foreign_links.clear()
         self._pace.downloads.take()
         for redirects in range(_MOST_REDIRECTS + 1):
             foreign = _origin(here) != home
-            self._foreign_link = here if foreign else ""
+            if foreign:
+                self._foreign_links.append(here)
             try:
-                headers = self._request_headers(foreign=foreign)
-                reply = self._asked(here, headers, redirected=bool(redirects), foreign=foreign)
+                headers = self._request_headers(foreign=bool(self._foreign_links))
+                reply = self._exchange(here, headers, redirected=bool(redirects), foreign=foreign)
             except NoAnswer as failure:
                 if not foreign or isinstance(failure, TooSlow):
                     raise
@@ -289,7 +281,7 @@ class _Transfer:
                 here = self._next_hop(here, reply.header("Location"))
         raise self._failed(f"more than {_MOST_REDIRECTS} redirects, the last one to {self._host(here)}")
 
-    def _asked(self, url: str, headers: Headers, *, redirected: bool, foreign: bool) -> Reply:
+    def _exchange(self, url: str, headers: Headers, *, redirected: bool, foreign: bool) -> Reply:
         """Raises: NoAnswer; PageFailed: what is no URL is the fault of this one file's names, or of its drive."""
         self._check_waited()
         begun = self._shared.clock.monotonic()
@@ -314,6 +306,8 @@ class _Transfer:
             raise TooSlow
 
     def _next_hop(self, here: str, location: str) -> str:
+        if not location:
+            raise self._failed("the server redirects, and does not say where", fix="look at the drive behind this path")
         try:
             there = urljoin(here, location)
         except ValueError:
@@ -325,8 +319,8 @@ class _Transfer:
         headers = self._headers(foreign=foreign)
         if self._have:
             headers.append(("Range", f"bytes={self._have}-"))
-            if self._etag and not self._etag.startswith("W/"):
-                headers.append(("If-Range", self._etag))
+            if self._version.condition:
+                headers.append(("If-Range", self._version.condition))
         return headers
 
     def _headers(self, *, foreign: bool) -> Headers:
@@ -346,7 +340,7 @@ class _Transfer:
             message = opened.message
         else:
             message = envelope.words_of_page(body) if endpoint is Endpoint.LINK else ""
-        shown = self._shown().knowing(*self._parts_of_links())
+        shown = self._shown().knowing(*_parts(self._foreign_links))
         return envelope.judge(
             endpoint,
             Answer(
@@ -362,20 +356,14 @@ class _Transfer:
         )
 
     def _host(self, url: str) -> str:
-        """The URL's host, which a server may have made of what it knows."""
-        return self._shown().name(host_of(url))
+        """The URL's host, which may be made of what the servers before it know."""
+        before = [link for link in self._foreign_links if link != url]
+        return self._shown().knowing(*_parts(before)).name(host_of(url))
 
     def _shown(self) -> Redactor:
         """Knows what this file is asked for with."""
         secret = [value for name, value in self._wanted.headers.items() if name.lower() not in _NO_SECRETS]
         return self._shared.shown.knowing(self._sign, self._wanted.sign, *secret, ask=self._wanted.password)
-
-    def _parts_of_links(self) -> list[str]:
-        """Each part of another host's link: some of them are its signature."""
-        link = urlsplit(self._foreign_link[:_LONGEST_LINK])
-        parts = [*link.path.split("/"), *re.split("[&=]", link.query)]
-        long = [part for part in parts if len(part) >= _SHORTEST_SECRET]
-        return [*long, *map(unquote, long)]
 
     def _cut(self, reason: str) -> PageCut:
         path, have = self._wanted.path, self._have
@@ -394,6 +382,14 @@ class _Transfer:
         )
 
 
+def _parts(urls: Iterable[str]) -> list[str]:
+    """Each part of other hosts' links: some of them are their signatures."""
+    links = [urlsplit(url[:_LONGEST_LINK]) for url in urls]
+    parts = [part for link in links for part in (*link.path.split("/"), *re.split("[&=]", link.query))]
+    long = [part for part in parts if len(part) >= _SHORTEST_SECRET]
+    return [*long, *map(unquote, long)]
+
+
 def _is_error_in_disguise(reply: Reply) -> bool:
     """Whether the body is an HTML page, or an envelope that says that something went wrong."""
     if reply.content_type == "text/html":
@@ -408,7 +404,3 @@ def _is_error_in_disguise(reply: Reply) -> bool:
 def _origin(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return parts.scheme.lower(), parts.netloc.lower()
-
-
-def _number(header: str) -> int | None:
-    return int(header) if _NUMBER.fullmatch(header) else None
