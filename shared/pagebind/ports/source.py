@@ -47,6 +47,10 @@ class Download:
         password: gives the folder's, or an empty text; called only when a fresh sign is asked for.
         headers: what the drive wants, e.g. a User-Agent; one may be a cookie, so they are not shown.
         start: the first byte that is wanted; the ones before are here already.
+        version: what ``noted`` was told when the bytes before ``start`` came; empty: not known.
+        noted: told before the first byte, in plain ASCII, by what the server tells versions of the file apart; empty:
+            by nothing. It holds no secret.
+        in_one: all of one body: one that is cut is not resumed.
     """
 
     path: str
@@ -56,6 +60,9 @@ class Download:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     start: int = 0
     link: str = ""
+    version: str = field(default="", repr=False)
+    noted: Callable[[str], None] | None = field(default=None, repr=False)
+    in_one: bool = False
 
 
 class Source(Protocol):
@@ -100,10 +107,11 @@ class Source(Protocol):
     def download(self, wanted: Download) -> Iterator[bytes]:
         """The file's bytes, checked against nothing but the transport: what came is the caller's to judge.
 
-        A body cut short is resumed by Range where the server allows it. An answer that is an error in disguise (JSON or
+        A body cut short is resumed by Range where the server allows it, and where nothing says that the file has
+        changed meanwhile: that ends it. An answer that is an error in disguise (JSON or
         HTML instead of the file) raises. At most ``wanted.size`` + 1 bytes are given, so that an endless body ends.
-        That the server cannot begin at a ``wanted.start`` other than 0 is a PageCut before the first byte, and such a
-        PageCut means nothing else.
+        That the server cannot begin at a ``wanted.start`` other than 0, or has another version than ``wanted.version``,
+        is a PageCut before the first byte, and such a PageCut means nothing else.
 
         Raises:
             AuthRefused, ServerUnreachable, SignRefused, PageCut, PageFailed.

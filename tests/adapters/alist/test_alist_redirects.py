@@ -68,11 +68,11 @@ def admitted(policy: RedirectPolicy, address: str) -> bool:
 def test_a_private_network_is_for_private_servers() -> None:
     policy = RedirectPolicy(allow_private=False)
     assert not admitted(policy, "192.168.1.5")
-    policy.home("10.0.0.1")
+    policy.source_is_at("10.0.0.1")
     assert admitted(policy, "192.168.1.5")
-    policy.home("8.8.8.8")  # its name means another address now
+    policy.source_is_at("8.8.8.8")  # its name means another address now
     assert not admitted(policy, "192.168.1.5")
-    policy.home("10.0.0.1")  # and again: who decides what a name means does not decide whose network is open
+    policy.source_is_at("10.0.0.1")  # and again: who decides what a name means does not decide whose network is open
     assert not admitted(policy, "192.168.1.5")
     assert admitted(policy, "8.8.4.4")
 
@@ -81,14 +81,14 @@ def test_a_private_network_is_for_private_servers() -> None:
 @pytest.mark.parametrize("allow_private", [True, False])
 def test_some_addresses_are_for_nobody(home: str, allow_private: bool) -> None:
     policy = RedirectPolicy(allow_private=allow_private)
-    policy.home(home)
+    policy.source_is_at(home)
     assert [address for address in NEVER if admitted(policy, address)] == []
     assert [address for address in PUBLIC if not admitted(policy, address)] == []
 
 
 def test_who_may_follow_says_so() -> None:
     policy = RedirectPolicy(allow_private=True)
-    policy.home("8.8.8.8")
+    policy.source_is_at("8.8.8.8")
     assert all(admitted(policy, address) for address in PRIVATE)
 
 

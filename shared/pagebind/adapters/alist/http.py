@@ -322,7 +322,7 @@ class Connections:
         proxy = _proxy_for(scheme, host)
         if proxy is not None and self._policy is not None:
             for found in _resolved(host):  # the proxy connects, and nobody here sees to what
-                (self._policy.admit if away else self._policy.home)(found)
+                (self._policy.admit if away else self._policy.source_is_at)(found)
         with self._lock:
             if self._closed:  # a thread that nobody waited for must not open new ones, which nobody would close
                 raise NoAnswer("the connections are closed", connected=False)
@@ -339,7 +339,7 @@ class Connections:
             self._tls = httpx.create_ssl_context()
         peers = None
         if self._policy is not None:
-            peers = Peers(self._policy.admit, _ignore) if away else Peers(_ignore, self._policy.home)
+            peers = Peers(self._policy.admit, _ignore) if away else Peers(_ignore, self._policy.source_is_at)
         try:
             return open_wire(self._pool, proxy, self._tls, peers, self.patience)
         except (RuntimeError, ValueError):
@@ -397,5 +397,6 @@ _REASONS: Final[Iterable[tuple[type[Exception], str]]] = (
     (httpx.TimeoutException, "it sent nothing for the time allowed"),
     (httpx.ProxyError, "the proxy refused"),
     (httpx.UnsupportedProtocol, "the address is neither http nor https"),
+    (httpx.LocalProtocolError, "what was to be sent is no HTTP"),
     (httpx.TransportError, "the connection broke off"),
 )

@@ -232,6 +232,6 @@ def _static(token: str) -> str:
 def _checked(token: str, what: str, fix: str) -> str:
     if not token:
         raise Refusal(AuthRefused(f"{what} is empty", fix=fix))
-    if not token.isascii() or not token.isprintable():
+    if not token.isascii() or not token.isprintable() or token != token.strip():
         raise Refusal(AuthRefused(f"{what} holds characters that no token has", fix=fix))
     return token

@@ -62,11 +62,11 @@ class RedirectPolicy:
     def __init__(self, *, allow_private: bool) -> None:
         """``allow_private``: from a public server too."""
         self._private_too = allow_private
-        self._at_home: bool | None = None
+        self._source_is_private: bool | None = None
 
-    def home(self, address: str) -> None:
+    def source_is_at(self, address: str) -> None:
         """The source was connected to at this address. Once public it stays so, whatever its name comes to mean."""
-        self._at_home = self._at_home is not False and ground_of(address) is Ground.PRIVATE
+        self._source_is_private = self._source_is_private is not False and ground_of(address) is Ground.PRIVATE
 
     def admit(self, address: str) -> None:
         """Raises: AddressRefused: nothing but the source itself may be connected to there, as far as is known now."""
@@ -95,7 +95,7 @@ class RedirectPolicy:
 
     def _refused(self, address: str) -> Ground | None:
         ground = ground_of(address)
-        private_is_fine = self._private_too or self._at_home
+        private_is_fine = self._private_too or self._source_is_private
         return ground if ground is Ground.NEVER or (ground is Ground.PRIVATE and not private_is_fine) else None
 
 

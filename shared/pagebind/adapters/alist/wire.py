@@ -179,8 +179,8 @@ def _addresses(host: str, port: int) -> list[str]:
 class _MeteredStream(httpcore.NetworkStream):
     """A connection that does not wait for a server that drips, nor for a head without end, and gives one answer each.
 
-    httpcore's own time-out begins anew with each byte. After its first byte a head may take one window. Time that passes
-    between two reads is not the server's.
+    httpcore's own time-out begins anew with each byte. After its first byte a head may take one window. Time that
+    passes between two reads is not the server's.
 
     What came beyond the end of an answer would be taken for the answer to the next request. So no read goes beyond
     where an answer may end: its length, or a blank line, as behind heads and last chunks. What is left over makes the
