@@ -11,9 +11,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,7 +30,6 @@ from pagebind.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from tests.faults.crash_child import Order
     from tests.faults.crash_sites import Site
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are another thing there")
 
 INSTANTS = int(os.environ.get("PAGEBIND_TEST_INSTANTS", "2"))
+EARLY = (0.0, 0.15, 0.3, 0.45, 0.6)
+"""Parts of the length of a command that only says that it has no configuration."""
+
 GRACE = 10.0
 """Seconds that Cloud Run and docker leave before they kill; Kubernetes leaves thirty."""
 
@@ -190,3 +195,51 @@ def check_said(site: Site, command: str, status: int, where: str) -> bool:
         return True
     assert len(told) == 1 or (command == "serve" and len(told) == 2), where
     return {"bound", "waiting", "problems"} <= told[-1].keys()
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What is started can be interrupted, also where these tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def started(folder: Path) -> subprocess.Popen[bytes]:
+    """A real process of the command, in which `pagebind.__main__` is at work; what it does ends with status 2."""
+    words = [sys.executable, "-m", "pagebind", "run", "--json", "--config", str(folder / "none.toml")]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder)
+    until(lambda: interrupted_by_python(process.pid))
+    until(lambda: not interrupted_by_python(process.pid))
+    return process
+
+
+def interrupted_by_python(pid: int) -> bool:
+    """Whether a process catches SIGINT, as Python does from its start until it is told otherwise."""
+    told = Path(f"/proc/{pid}/status").read_text()
+    caught = next((line for line in told.splitlines() if line.startswith("SigCgt:")), "SigCgt: 0")
+    return bool(int(caught.split()[1], 16) >> (signal.SIGINT - 1) & 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="nothing tells what a process catches")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("interruptible")
+def test_while_the_command_loads(tmp_path: Path, number: signal.Signals) -> None:
+    begun = time.monotonic()
+    with started(tmp_path) as process:
+        process.communicate()
+    assert process.returncode == 2
+    length = time.monotonic() - begun
+    for part in EARLY:
+        with started(tmp_path) as process:
+            time.sleep(part * length)  # it is the instant that is tried
+            process.send_signal(number)
+            out, errors = process.communicate(timeout=GRACE)
+        where = f"{part}: {process.returncode} {errors.decode()}"
+        assert process.returncode in {-number, 128 + number, 2}, where
+        assert b"Traceback" not in errors, where
+        assert b"SyntaxError" not in errors, where
+        if part == 0:
+            assert (process.returncode, out, errors) == (-number, b"", b""), where
+        assert not out or json.loads(out)["schema"] == 1, where
+        assert out or process.returncode == -number, where
