@@ -37,7 +37,8 @@ _MOST_FOLDERS = 100_000
 many are a tree without end, and take half a day at the usual rate."""
 
 _MOST_MET = 5 * _MOST_FOLDERS
-"""Folders of one subscription that a walk comes to know: each of them is kept until it is listed, in some 300 bytes."""
+"""Folders of one subscription that a walk comes to know: each of them is kept until it is listed, in some 300 bytes. A
+folder that holds more than fit is left out."""
 
 
 class Start(NamedTuple):
@@ -124,7 +125,7 @@ class Walk:
         self._counting = threading.Lock()
         self._listed: Counter[str] = Counter()
         self._met: Counter[str] = Counter()
-        self._endless: dict[str, ListingFailed] = {}
+        self._told_endless: set[str] = set()
 
     def run(self, rest_at: float | None = None) -> str | None:
         """Walk to the end, or until the budget is used up, or until a time of the monotonic clock.
@@ -180,9 +181,8 @@ class Walk:
     def _list(self, start: Start) -> Found:
         if self._bottomless and (error := self._why_not(start.path)):
             return Unlisted(start.watch, start.path, error, told=True)
-        if (unlisted := self._unless_endless(start)) is not None:
-            return unlisted
         try:
+            self._count(start)
             folder = self._ask(start)
         except ServerUnreachable as error:
             self._silent += 1
@@ -192,21 +192,24 @@ class Walk:
                 self._silent = 0
             return Unlisted(start.watch, start.path, error)
         except ListingFailed as error:
-            told = bool(self._why_not(start.path)) and self._bottomless.get(error.path or "") is not error
-            return Unlisted(start.watch, start.path, error, told=told)
+            return Unlisted(start.watch, start.path, error, told=self._is_told(start, error))
         self._silent = 0
         return folder
 
-    def _unless_endless(self, start: Start) -> Unlisted | None:
-        """Count a folder; where its subscription has too many, it is not listed, and nothing is concluded of any."""
-        watch = start.watch
+    def _count(self, start: Start) -> None:
+        """Raises: ListingFailed: so many folders of the subscription have been listed that it may have no end."""
         with self._counting:
-            self._listed[watch.path] += 1
-            if self._listed[watch.path] <= _MOST_FOLDERS and self._met[watch.path] <= _MOST_MET:
-                return None
-            told = watch.path in self._endless
-            error = self._endless.setdefault(watch.path, _too_many(watch.path, start.path))
-        return Unlisted(watch, start.path, error, told=told)
+            self._listed[start.watch.path] += 1
+            if self._listed[start.watch.path] > _MOST_FOLDERS:
+                raise _without_end(start)
+
+    def _is_told(self, start: Start, error: ListingFailed) -> bool:
+        if error.path == start.watch.path != start.path:  # by `_without_end`
+            with self._counting:
+                told = start.watch.path in self._told_endless
+                self._told_endless.add(start.watch.path)
+            return told
+        return bool(self._why_not(start.path)) and self._bottomless.get(error.path or "") is not error
 
     def _ask(self, start: Start) -> Folder:
         watch, path, asked = start.watch, start.path, self._clock.now()
@@ -239,7 +242,7 @@ class Walk:
         """The folders to be listed next. What another subscription begins with is walked for that one.
 
         Raises:
-            ListingFailed: the folder lies in itself, or too deep.
+            ListingFailed: the folder lies in itself, or too deep, or there are too many.
         """
         look = hash(frozenset((item.name, item.is_dir, item.size, item.modified) for item in items))
         if len(start.above) >= _DEEPEST:
@@ -253,6 +256,8 @@ class Walk:
         above = (*start.above, look)
         paths = [layout.join(start.path, name) for name in contents.folders]
         with self._counting:
+            if self._met[start.watch.path] + len(paths) > _MOST_MET:
+                raise _without_end(start)
             self._met[start.watch.path] += len(paths)
         return tuple(Start(start.watch, path, above) for path in paths if path not in self._begins)
 
@@ -275,11 +280,12 @@ class Walk:
         return next((self._bottomless[folder] for folder in above(path) if folder in self._bottomless), None)
 
 
-def _too_many(subscription: str, path: str) -> ListingFailed:
+def _without_end(start: Start) -> ListingFailed:
+    """A subscription has so many folders that this one is left out. Nothing is concluded of what was not met in it."""
     return ListingFailed(
-        f"{subscription} has more than {_MOST_FOLDERS:,} folders: {path} and what else is left of it is not listed",
+        f"{start.watch.path} has more than {_MOST_FOLDERS:,} folders: {start.path} and others are not listed",
         fix="leave out by `exclude` what has no end, or subscribe to folders in it",
-        path=subscription,
+        path=start.watch.path,
     )
 
 
