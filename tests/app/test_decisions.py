@@ -302,6 +302,22 @@ def test_a_waiver_stays_while_other_pages_come(world: World) -> None:
     assert names(world) == ["1.jpg", "3.jpg", "4.jpg"]
 
 
+def test_a_volume_of_which_only_waived_pages_are_left_is_held_until_it_is_tried_again(world: World) -> None:
+    page_waived_and_there_again(world)
+    for name in ("1.jpg", "3.jpg"):
+        world.source.remove(f"{A}/{name}")
+    world.run()
+    decider(world).accept_shrink(VOLUME, world.watches[0])
+
+    later(world, 2)
+
+    assert state(world) is State.HELD
+    assert "waived" in report(world).reason
+    decider(world).retry(VOLUME)
+    world.run()
+    assert names(world) == ["2.jpg"]
+
+
 def test_only_pages_given_up_are_waived(world: World) -> None:
     world.source.folder(A, "1.jpg", "2.jpg")
     world.source.page_faults[f"{A}/2.jpg"] = [PageFailed("object not found")]

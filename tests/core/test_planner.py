@@ -50,6 +50,7 @@ GOES = (State.WAITING, Action.FETCH, None)
         (SETTLED, GOES),
         (SENT, (State.FETCHING, Action.NONE, None)),
         (SENT._replace(missing=0), (State.COMPLETE, Action.BIND, None)),
+        (SENT._replace(missing=0, nothing_left=True), (State.HELD, Action.DECIDE, "page_failed")),
         (SENT._replace(failed=1), (State.HELD, Action.DECIDE, "page_failed")),
         (SETTLED._replace(shrunk=("1.jpg",)), (State.HELD, Action.DECIDE, "shrunk")),
         (SETTLED._replace(view=ShelfView(Shelf.FOREIGN)), (State.HELD, Action.DECIDE, "foreign")),

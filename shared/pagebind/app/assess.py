@@ -180,7 +180,8 @@ class Assessor:
         view, taken_by = self._taken(sighting, view, owners, sightings)
         bound = head is not None and is_bound(history, view, head)
         waived = waived_contents(self._work, sighting.volume, history)
-        lacking = None if bound else self._lacking(sighting, history, waived)
+        listed = None if bound else self._listed(sighting, history)
+        lacking = None if listed is None else _lacking(listed, history, waived)
         final = self._policy.given_up(history, now) if lacking and history.failures else set[str]()
         without_info = any(page.kind == "info" and page.id in final for page in (lacking or ())[-1:])
         if lacking and without_info:
@@ -205,6 +206,7 @@ class Assessor:
             missing=None if missing is None else missing.files,
             failed=sum(page.id in final for page in lacking or ()),
             without_info=without_info,
+            nothing_left=bool(waived) and listed is not None and not _is_anything_left(listed, history, waived),
             waived=self._went_without(sighting.volume, history, view, waived) if bound and waived else 0,
             leftovers=self._leftovers(history, inventory, sighting),
             sent_here=head is not None and (sighting.volume, head.seq) in self._sent_here,
@@ -255,17 +257,17 @@ class Assessor:
         renamed = history.standing.renamed == key_digest
         return renamed and inventory.former_book(history, key_digest) is not None
 
-    def _lacking(self, sighting: Sighting, history: History, waived: frozenset[Content]) -> tuple[Page, ...] | None:
+    def _listed(self, sighting: Sighting, history: History) -> tuple[Page, ...] | None:
+        """The files of the newest listing; None where nobody needs to know which are missing."""
         head = history.head
-        pages = sighting.content
-        if pages is None:
-            if head is None or sighting.planned is not None or not history.epochs(head):
-                return None
-            try:
-                pages = load_manifest(self._work, sighting.volume, head).pages
-            except KeyMissing:
-                return None  # the survey has noted it
-        return tuple(page for page in pages if page.id not in history.staged and not is_waived(page, waived))
+        if sighting.content is not None:
+            return sighting.content
+        if head is None or sighting.planned is not None or not history.epochs(head):
+            return None
+        try:
+            return load_manifest(self._work, sighting.volume, head).pages
+        except KeyMissing:
+            return None  # the survey has noted it
 
     def _went_without(self, volume: str, history: History, view: ShelfView, waived: frozenset[Content]) -> int:
         """How many of the listed pages the book does not hold; asked only of volumes with waivers."""
@@ -280,6 +282,15 @@ class Assessor:
             return 0
         held = {row.page for row in bound}
         return sum(is_waived(page, waived) and page.id not in held for page in listed)
+
+
+def _lacking(listed: Sequence[Page], history: History, waived: frozenset[Content]) -> tuple[Page, ...]:
+    return tuple(page for page in listed if page.id not in history.staged and not is_waived(page, waived))
+
+
+def _is_anything_left(listed: Sequence[Page], history: History, waived: frozenset[Content]) -> bool:
+    """Whether a book without what is waived would have a page."""
+    return any(page.id in history.staged or not is_waived(page, waived) for page in pictures(listed))
 
 
 def _counted(pages: Sequence[Page]) -> Missing:

@@ -117,6 +117,7 @@ class Facts(NamedTuple):
         pages, missing: of the newest manifest, and those of them without an entry. None: not counted, as nobody asked.
         failed: of the missing ones, those that failed for good.
         without_info: the folder's ComicInfo.xml has failed for good: it is not counted as missing.
+        nothing_left: no page is, without what is waived: a book needs one.
         waived: pages of the newest manifest that its book goes without.
         leftovers: something still stands that the book has used up: in staging, or under its former key.
         sent_here: this process has handed out the newest manifest's pages already.
@@ -139,6 +140,7 @@ class Facts(NamedTuple):
     missing: int | None = None
     failed: int = 0
     without_info: bool = False
+    nothing_left: bool = False
     waived: int = 0
     leftovers: bool = False
     sent_here: bool = False
@@ -280,7 +282,7 @@ def _sent(facts: Facts, policy: Policy, now: float) -> Verdict | None:
     if not epochs:
         return None
     if facts.missing == 0:
-        return Verdict(State.COMPLETE, Action.BIND, "every page is staged")
+        return _nothing_left(facts) or Verdict(State.COMPLETE, Action.BIND, "every page is staged")
     if facts.failed:
         return _hold(
             facts,
@@ -294,6 +296,17 @@ def _sent(facts: Facts, policy: Policy, now: float) -> Verdict | None:
     if is_due(epochs, facts, policy, now):
         return Verdict(State.FETCHING, Action.FETCH, reason)
     return Verdict(State.FETCHING, Action.NONE, f"{reason}; handed out already")
+
+
+def _nothing_left(facts: Facts) -> Verdict | None:
+    if not facts.nothing_left:
+        return None
+    return _hold(
+        facts,
+        "page_failed",
+        "every page that is listed is waived, and a book needs one",
+        "`pagebind retry VOLUME` asks for them again",
+    )
 
 
 def _shrunk(facts: Facts) -> Verdict | None:
