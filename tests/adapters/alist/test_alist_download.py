@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,7 +22,7 @@ from pagebind.errors import AuthRefused, PageCut, PageFailed, ServerUnreachable,
 from pagebind.ports.source import Download, ServerInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 BODY = bytes(range(256)) * 40
 WANTED = Download(path="/comics/a.jpg", sign="SIGNCANARY:0", size=len(BODY))
@@ -137,6 +139,14 @@ def test_another_host_gets_neither_token_nor_cookies_but_the_headers_of_the_driv
     assert not {"authorization", "cookie", "client-id"} & set(sent)
 
 
+def test_nobody_whom_another_host_leads_to_gets_cookies_not_even_the_server() -> None:
+    double = Server().on("/d/", redirect("https://cdn.example/x")).on("cdn.example", redirect("/back"))
+    double.on("cdn.example/back", redirect("http://alist.example:5244/api/admin/evil")).on("/api/admin", jpeg())
+    assert fetched(double, Download("/a.jpg", "s:0", len(BODY), headers={"Cookie": "c=1"})) == BODY
+    cookies = [request.headers.get("Cookie") for request in double.requests if request.url.path != "/api/me"]
+    assert cookies == ["c=1", None, None, None]
+
+
 # --- redirects ----------------------------------------------------------------------------------------------------
 
 
@@ -152,6 +162,15 @@ def test_five_redirects_and_no_more() -> None:
     with pytest.raises(PageFailed, match="more than 5 redirects"):
         fetched(double)
     assert double.count("/d/") == 6
+
+
+def test_a_redirect_to_nowhere_is_said_at_once() -> None:
+    double = Server().on("/d/", httpx.Response(302))
+    for ask in (fetched, lambda double: double.source().redirect_target(WANTED)):
+        double.requests.clear()
+        with pytest.raises(PageFailed, match="does not say where"):
+            ask(double)
+        assert double.count("/d/") == 1
 
 
 @pytest.mark.parametrize(
@@ -368,9 +387,11 @@ def head(status: int, length: int | None, kind: str = "image/jpeg", **headers: s
     return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
 
-def rest(start: int, until: int = len(BODY), total: int | str = len(BODY)) -> bytes:
+def rest(
+    start: int, until: int = len(BODY), total: int | str = len(BODY), *, more: Mapping[str, str] | None = None
+) -> bytes:
     said = f"bytes {start}-{len(BODY) - 1}/{total}"
-    return head(206, len(BODY) - start, Content_Range=said) + BODY[start:until]
+    return head(206, len(BODY) - start, Content_Range=said, **(more or {})) + BODY[start:until]
 
 
 @contextmanager
@@ -399,6 +420,55 @@ def test_a_weak_etag_is_no_condition_for_a_range() -> None:
     with cutting(head(200, len(BODY), ETag="W/" + ETAG) + BODY[:4000], rest(4000)) as (cutter, source, _):
         assert b"".join(source.download(WANTED)) == BODY
     assert "If-Range" not in cutter.requests[-1]
+
+
+MONDAY, TUESDAY = "Mon, 05 Jan 2026 10:00:00 GMT", "Tue, 06 Jan 2026 10:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"ETag": '"v1"'}, {"ETag": '"v2"'}),
+        ({"ETag": 'W/"v1"'}, {"ETag": 'W/"v2"'}),
+        ({"ETag": "v1"}, {"ETag": "v2"}),
+        ({"Last_Modified": MONDAY}, {"Last_Modified": TUESDAY}),
+        ({"ETag": '"v1"', "Last_Modified": MONDAY}, {"Last_Modified": TUESDAY}),
+    ],
+)
+def test_the_rest_of_another_version_is_not_taken(first: dict[str, str], then: dict[str, str]) -> None:
+    got: list[bytes] = []
+    answers = head(200, len(BODY), **first) + BODY[:4000], rest(4000, 7000), rest(7000, more=then), rest(7000)
+    with (
+        cutting(*answers) as (cutter, source, _),
+        pytest.raises(PageCut, match="has changed"),
+    ):
+        got.extend(source.download(WANTED))
+    assert b"".join(got) == BODY[:7000]
+    assert cutter.ranges() == ["bytes=4000-", "bytes=7000-"]
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"ETag": '"v1"'}, {"ETag": 'W/"v1"'}),
+        ({"ETag": '"v1"'}, {"Last_Modified": MONDAY}),
+        ({}, {"ETag": '"v1"', "Last_Modified": MONDAY}),
+        ({"ETag": '"v\u00e9"'}, {"ETag": '"v2"'}),
+        ({"ETag": f'"{"v" * 300}"'}, {"ETag": '"v2"'}),
+    ],
+)
+def test_what_may_be_the_same_version_is_the_rest(first: dict[str, str], then: dict[str, str]) -> None:
+    with cutting(head(200, len(BODY), **first) + BODY[:4000], rest(4000, more=then)) as (_, source, _clock):
+        assert b"".join(source.download(WANTED)) == BODY
+
+
+def test_what_is_wanted_in_one_is_not_resumed() -> None:
+    wanted = replace(WANTED, in_one=True)
+    with cutting(head(200, len(BODY)) + BODY[:4000], rest(4000)) as (cutter, source, _), pytest.raises(PageCut):
+        list(source.download(wanted))
+    assert cutter.ranges() == []
+    with cutting(b"", head(200, 10) + BODY[:10]) as (_, source, _clock):
+        assert b"".join(source.download(wanted)) == BODY[:10]  # whole, if not as listed
 
 
 def test_a_body_without_a_length_that_is_shorter_than_listed_is_resumed() -> None:
@@ -484,6 +554,35 @@ def test_a_download_begins_where_it_is_told_to() -> None:
         assert b"".join(source.download(FROM_4000)) == BODY[4000:]
     assert cutter.ranges() == ["bytes=4000-"]
     assert "If-Range" not in cutter.requests[-1]
+
+
+def test_it_goes_on_with_the_version_that_it_began_with() -> None:
+    told: list[str] = []
+    began = replace(WANTED, noted=told.append)
+    with cutting(head(200, len(BODY), ETag=ETAG, Last_Modified=MONDAY) + BODY) as (_, source, _clock):
+        list(source.download(began))
+    assert told == [f"{MONDAY}|{ETAG}"]
+
+    goes_on = replace(FROM_4000, version=told[0], noted=told.append)
+    with cutting(rest(4000, more={"ETag": ETAG})) as (cutter, source, _):
+        assert b"".join(source.download(goes_on)) == BODY[4000:]
+    assert f"If-Range: {ETAG}" in cutter.requests[-1]
+    assert told == [f"{MONDAY}|{ETAG}"] * 2
+
+    for other in ({"ETag": '"v2"'}, {"Last_Modified": TUESDAY}):
+        with (
+            cutting(rest(4000, more=other)) as (_, source, _clock),
+            pytest.raises(PageCut, match=r"from byte 4000 on: .*changed"),
+        ):
+            list(source.download(goes_on))
+
+
+@pytest.mark.parametrize("etag", [f'"{TOKEN}"', '"SIGNCANARY:0"', '"v\u00e9"', ""])
+def test_a_version_that_holds_a_secret_or_is_no_text_is_none(etag: str) -> None:
+    told: list[str] = []
+    with cutting(head(200, len(BODY), ETag=etag) + BODY) as (_, source, _clock):
+        list(source.download(replace(WANTED, noted=told.append)))
+    assert told == [""]
 
 
 def test_what_began_in_the_middle_is_resumed_as_ever() -> None:
@@ -662,3 +761,38 @@ def test_no_secret_reaches_an_error(code: int, caplog: pytest.LogCaptureFixture)
         assert canary not in shown + caplog.text
     assert "PASSWORDCANARY" not in repr(wanted) + "".join(e.message for e in errors if e.path)
     assert TOKEN not in repr(StaticToken(secret(TOKEN)))
+
+
+SIGN = "Zk3v9QpL_2xT-7bNw8RyMd4s=:0"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        f"{TOKEN}.test",
+        f"{TOKEN.upper()}.test",
+        "a.Zk3v9QpL-2xT.test",
+        "x.zk3v.9qpl.test",
+        "SESAME-42.test",
+        base64.b64encode(f"u:{TOKEN}".encode()).decode().rstrip("=") + ".test",
+    ],
+)
+@pytest.mark.parametrize("how", ["unreachable", "refused", "loop", "first hop"])
+def test_a_host_that_is_made_of_secrets_is_not_shown(host: str, how: str) -> None:
+    location = f"http://{host}/x"
+    double = Server().on("/d/", httpx.Response(302, headers={"Location": location}))
+    answers: dict[str, httpx.Response | Exception] = {
+        "unreachable": httpx.ConnectError(f"certificate is not valid for '{host}'"),
+        "refused": httpx.Response(403),
+        "loop": httpx.Response(302, headers={"Location": location}),
+    }
+    double.on("/x", answers.get(how, httpx.Response(200)))
+    source = double.source()
+    wanted = Download("/a.jpg", SIGN, 1, password=lambda: "sesame-42")
+    if how == "first hop":
+        assert source.redirect_target(wanted) == "***"
+        return
+    with pytest.raises(SourceError) as caught:
+        list(source.download(wanted))
+    assert host.partition(".test")[0] not in caught.value.message
+    assert "***" in caught.value.message

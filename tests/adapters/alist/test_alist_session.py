@@ -17,6 +17,7 @@ from pagebind.adapters.alist.login import Session
 from pagebind.adapters.once import Once
 from pagebind.errors import AuthRefused, ConfigError, LockedOut, PagebindError, SecretsUnavailable, ServerUnreachable
 from pagebind.ports.secrets import Secret
+from pagebind.ports.source import Account, Drive, ServerInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -216,6 +217,14 @@ def test_a_token_that_cannot_be_one_is_not_sent(held: str) -> None:
     with pytest.raises(AuthRefused, match=r"\[source\] token"):
         double.source(StaticToken(secret(held))).account()
     assert double.requests == []
+
+
+@pytest.mark.parametrize("given", ["jwt ", " jwt", "j\nwt", "j\u00e9t"])
+def test_nor_is_one_that_a_login_gave(given: str) -> None:
+    double = Server().on("/api/auth/login", ok({"token": given}))
+    with pytest.raises(AuthRefused, match="the server's token holds characters"):
+        double.source(Login("bob", secret("pw"))).account()
+    assert double.count("/api/me") == 0
 
 
 def test_a_rotated_token_counts_as_soon_as_the_secrets_know_it() -> None:
@@ -445,3 +454,23 @@ def test_once_makes_its_value_once_and_tries_again_after_a_failure() -> None:
     with pytest.raises(ValueError, match="not yet"):
         once.get()
     assert [once.get(), once.get()] == [7, 7]
+
+
+def test_what_a_server_says_of_itself_is_shown_without_the_token() -> None:
+    token = "alist-5vR2tPz8Lq1XwYb4"
+    told = f"it is {token}"
+    double = Server().on("/api/me", ok({"username": told, "base_path": f"/{token}", "role": 2}))
+    double.on("/api/public/settings", ok({"version": f"v3.63.0-{token}"}))
+    rows = [{"mount_path": f"/{token}", "driver": told, "status": told}, {"mount_path": "/b", "status": "work"}]
+    double.on("/api/admin/storage/list", ok({"content": rows}))
+    source = double.source(StaticToken(secret(token)))
+    assert source.server() == ServerInfo("alist", "***")
+    assert source.account() == Account("it is ***", "***", admin=True, guest=False)
+    assert source.drives() == [Drive("***", "it is ***", "it is ***"), Drive("/b", "", "work")]
+    assert source.link("/a%b") == f"/{token}/a%25b", "what is used is what was said"
+
+
+def test_what_a_server_means_is_understood_though_it_is_not_shown() -> None:
+    double = Server().on("/api/auth/login", [ok({"token": "refused"}), ok({"token": "other"})])
+    double.on("/api/fs/list", [refused(401, "token is expired"), page_of(["a"])])
+    assert [item.name for item in double.source(Login("bob", secret("token is"))).list("/")] == ["a"]
