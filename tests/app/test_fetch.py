@@ -145,7 +145,7 @@ def test_a_wrong_hash_is_fetched_once_more_and_kept(
 
     assert world.fetch(task(hashes={"md5": "0" * 32})).outcome is Outcome.STAGED
 
-    assert world.source.downloads[PATH] == 2
+    assert [wanted.in_one for wanted in world.source.asked] == [False, True]
     assert entry_of(world).endswith(BODY)
     [note] = notes(caplog, "hash differs")
     assert (note.levelname, note.__dict__["hash"]) == ("WARNING", "md5")

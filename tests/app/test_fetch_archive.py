@@ -63,10 +63,10 @@ def piece(number: int) -> str:
     return keys.piece_key("vol", "page", number)
 
 
-def put_piece(world: World, number: int, content: bytes) -> ObjectInfo:
+def put_piece(world: World, number: int, content: bytes, *, version: str = "") -> ObjectInfo:
     """As fetch writes them."""
-    crc32c = f"{google_crc32c.value(content):08x}"
-    return world.folders.put(piece(number), content, metadata={"crc32c": crc32c})
+    facts = {"crc32c": f"{google_crc32c.value(content):08x}"} | ({"version": version} if version else {})
+    return world.folders.put(piece(number), content, metadata=facts)
 
 
 def staging(world: World) -> list[str]:
@@ -121,6 +121,48 @@ def test_what_was_cut_goes_on_where_it_was(server: World, cut: int) -> None:
 
     assert_staged(server)
     assert starts(server) == [0, cut // PIECE * PIECE]
+
+
+@pytest.mark.parametrize("cut", [1, 450, 899])
+def test_pieces_of_another_version_are_none_of_this_one(server: World, cut: int) -> None:
+    """It has the same name, size and time."""
+    server.source.versions[PATH] = "v1"
+    server.source.cuts[PATH] = [cut]
+    with pytest.raises(PageCut):
+        server.fetch(TASK, last_attempt=False)
+    other = zipped(b"another")
+    server.source.add(PATH, other)
+    server.source.versions[PATH] = "v2"
+
+    assert server.fetch(TASK).outcome is Outcome.STAGED
+
+    assert_staged(server, other)
+    begun = cut // PIECE * PIECE
+    assert starts(server) == ([0, begun, 0] if begun else [0, 0])
+
+
+@pytest.mark.parametrize(("before", "after"), [("v1", ""), ("", "v2"), ("v1", "v1"), ("", "")])
+def test_where_nothing_tells_versions_apart_it_goes_on(server: World, before: str, after: str) -> None:
+    server.source.versions[PATH] = before
+    server.source.cuts[PATH] = [450]
+    with pytest.raises(PageCut):
+        server.fetch(TASK, last_attempt=False)
+    server.source.versions[PATH] = after
+
+    server.fetch(TASK)
+
+    assert_staged(server)
+    assert starts(server) == [0, 400]
+    assert server.source.asked[-1].version == before
+
+
+def test_pieces_of_two_versions_are_begun_anew(server: World) -> None:
+    put_piece(server, 0, BODY[:100], version="v1")
+    put_piece(server, 1, BODY[100:200])
+    put_piece(server, 2, BODY[200:300], version="v2")
+    server.fetch(TASK)
+    assert_staged(server)
+    assert starts(server) == [0]
 
 
 def test_a_death_at_any_store_call_costs_at_most_the_piece_under_way(server: World) -> None:
@@ -316,6 +358,7 @@ def test_a_wrong_hash(server: World, mode: str, asked: int, caplog: pytest.LogCa
         assert server.fetch(task).outcome is Outcome.STAGED
         assert_staged(server)
     assert starts(server) == [0] * asked
+    assert [wanted.in_one for wanted in server.source.asked] == [False, True][:asked]
     assert [r.__dict__["hash"] for r in caplog.records if r.msg == "hash differs"] == ["md5"] * (mode == "warn")
 
 

@@ -51,6 +51,7 @@ class MemorySource:
         next_bodies: what the next downloads of a file give instead of its data, by path.
         cuts: after how many bytes the next downloads of a file end with `PageCut`, by path.
         chunk_size: bytes of what downloads give at a time.
+        versions: what files are told by, by path; a download of the middle of another version is refused.
         no_ranges: files that can only be had from their beginning.
         down: what every call raises.
         refresh_refused: the account may not ask for fresh listings.
@@ -65,6 +66,7 @@ class MemorySource:
     next_bodies: dict[str, list[bytes]] = field(default_factory=dict)
     cuts: dict[str, list[int]] = field(default_factory=dict)
     chunk_size: int = 64
+    versions: dict[str, str] = field(default_factory=dict)
     no_ranges: set[str] = field(default_factory=set)
     down: PagebindError | None = None
     refresh_refused: bool = False
@@ -165,6 +167,11 @@ class MemorySource:
         instead = self.next_bodies.get(wanted.path)
         if wanted.start and wanted.path in self.no_ranges:
             raise PageCut(f"{wanted.path}: the server cannot begin at byte {wanted.start}", path=wanted.path)
+        version = self.versions.get(wanted.path, "")
+        if wanted.version and version and wanted.version != version:
+            raise PageCut(f"{wanted.path}: the file has changed meanwhile", path=wanted.path)
+        if wanted.noted is not None:
+            wanted.noted(wanted.version or version)
         body = memoryview(instead.pop(0) if instead else file.data)[wanted.start : wanted.size + 1]
         cuts = self.cuts.get(wanted.path)
         end = min(cuts.pop(0), len(body)) if cuts else len(body)

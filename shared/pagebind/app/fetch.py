@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from contextlib import suppress
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -136,7 +137,14 @@ class Fetch:
 
     def _stage_archive(self, task: FetchTask, hashes: Mapping[str, str], *, strict: bool) -> Fetched:
         archive = ArchiveFetch(
-            task, self._work, self._download, self._extend, piece_size=MEMORY, hashes=hashes, strict=strict
+            task,
+            self._work,
+            self._wanted(task),
+            self._download,
+            self._extend,
+            piece_size=MEMORY,
+            hashes=hashes,
+            strict=strict,
         )
         outcome = Outcome.STAGED if archive.stage() else Outcome.DUPLICATE
         return Fetched(outcome, bytes=archive.received)
@@ -144,8 +152,10 @@ class Fetch:
     def _stage_page(self, task: FetchTask, hashes: Mapping[str, str], *, strict: bool) -> bool:
         for again in (True, False):
             check = partial(_check_download, task, again=again, strict=strict)
+            # Two bodies put together wrong in the same way would be the same bytes twice.
+            wanted = replace(self._wanted(task), in_one=not again)
             with suppress(HashDiffersError):
-                return self._store(task, self._download(task), Body(hashes), check)
+                return self._store(task, self._download(wanted), Body(hashes), check)
         raise AssertionError("the second try keeps or refuses a page whose hash differs")
 
     def _store(self, task: FetchTask, chunks: Iterator[bytes], body: Body, check: Check) -> bool:
@@ -197,17 +207,18 @@ class Fetch:
         finally:
             self._work.delete(data)
 
-    def _download(self, task: FetchTask, start: int = 0) -> Generator[bytes, None, None]:
+    def _wanted(self, task: FetchTask) -> Download:
         watch = self._watches.get(task.subscription)
-        wanted = Download(
+        return Download(
             task.path,
             task.sign,
             task.size,
             password=watch.password if watch else str,
             headers=watch.headers if watch else {},
-            start=start,
             link=task.link,
         )
+
+    def _download(self, wanted: Download) -> Generator[bytes, None, None]:
         with self._slots:
             yield from self._source.download(wanted)
 

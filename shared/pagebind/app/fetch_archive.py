@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pagebind.app.fetch_body import HashDiffersError, Sums, check_hash, check_size
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
     from pagebind.app.fetch_body import Extend
     from pagebind.errors import StoreError
     from pagebind.ports.dispatch import FetchTask
+    from pagebind.ports.source import Download
     from pagebind.ports.store import ObjectInfo, Store
 
-    Download = Callable[[FetchTask, int], Generator[bytes, None, None]]
+    Ask = Callable[[Download], Generator[bytes, None, None]]
 
 log = logging.getLogger(__name__)
+
+_VERSION = "version"
+"""In a piece's metadata: what `Download.noted` was told of the file that it is of."""
 
 
 class ArchiveCut(PageWrong):
@@ -40,7 +45,8 @@ class ArchiveFetch:
     Args:
         task: which.
         work: where it is staged.
-        download: gives the bytes of a task's file from an offset on.
+        wanted: its file, from the beginning.
+        download: gives the bytes of a file.
         extend: of CRC-32C.
         piece_size: bytes of a piece; the last one may be smaller.
         hashes: what it is held against.
@@ -54,7 +60,8 @@ class ArchiveFetch:
         self,
         task: FetchTask,
         work: Store,
-        download: Download,
+        wanted: Download,
+        download: Ask,
         extend: Extend,
         *,
         piece_size: int,
@@ -63,6 +70,7 @@ class ArchiveFetch:
     ) -> None:
         self._task = task
         self._work = work
+        self._wanted = replace(wanted, noted=self._note)
         self._download = download
         self._extend = extend
         self._piece_size = piece_size
@@ -71,6 +79,7 @@ class ArchiveFetch:
         self._entry_key = keys.entry_key(task.volume, task.page)
         self._parts: list[StoredPart] = []
         self._sums = Sums(hashes)
+        self._version = ""
         self.received = 0
 
     def stage(self) -> bool:
@@ -98,7 +107,7 @@ class ArchiveFetch:
     def _stage(self, *, again: bool) -> bool:
         taken = self._take_up()
         if taken:
-            self._receive()
+            self._receive(in_one=not again)
             self._check(again=again)
             taken = self._put_together()
         self._drop()
@@ -128,8 +137,17 @@ class ArchiveFetch:
                 with suppress(ConditionFailed):
                     self._work.delete(piece.key, version=piece.version)
                 break
+            version = (piece.metadata or {}).get(_VERSION, "")
+            if version and self._version and version != self._version:
+                self._drop()
+                break
+            self._note(self._version or version)
             self._add(piece, content, self._extend(0, content))
         return True
+
+    def _note(self, version: str) -> None:
+        """What the file is told by from its other versions: kept with each piece, so that nothing else is added."""
+        self._version = version
 
     def _content(self, info: ObjectInfo) -> bytes | None:
         """What a piece holds, or None if it is not what was written."""
@@ -152,7 +170,7 @@ class ArchiveFetch:
 
     def _drop(self) -> None:
         """Remove all pieces, and begin anew."""
-        self._parts, self._sums = [], Sums(self._hashes)
+        self._parts, self._sums, self._version = [], Sums(self._hashes), ""
         prefix = keys.piece_prefix(self._task.volume, self._task.page)
         for info in list(self._work.list(prefix)):
             if keys.piece_of(info.key) is not None:
@@ -160,12 +178,12 @@ class ArchiveFetch:
 
     # -- pieces that come
 
-    def _receive(self) -> None:
+    def _receive(self, *, in_one: bool) -> None:
         """Ask the server for what is not here, and write it piece by piece."""
         if self._task.size and not self._left:
             return
         waiting = bytearray()
-        with closing(self._chunks()) as chunks:
+        with closing(self._chunks(in_one=in_one)) as chunks:
             for chunk in chunks:
                 self.received += len(chunk)
                 waiting += chunk
@@ -176,9 +194,10 @@ class ArchiveFetch:
         if waiting:
             self._write(bytes(waiting))
 
-    def _chunks(self) -> Generator[bytes, None, None]:
-        """What follows the pieces that are here; everything where the server cannot begin there."""
-        chunks = self._download(self._task, self._sums.size)
+    def _chunks(self, *, in_one: bool) -> Generator[bytes, None, None]:
+        """What follows the pieces that are here; everything where the server cannot begin there or has another file."""
+        wanted = replace(self._wanted, in_one=in_one)
+        chunks = self._download(replace(wanted, start=self._sums.size, version=self._version))
         try:
             yield next(chunks, b"")
         except PageCut as error:
@@ -189,17 +208,20 @@ class ArchiveFetch:
                 extra={"volume": self._task.volume, "page": self._task.path, "reason": error.message},
             )
             self._drop()
-            chunks = self._download(self._task, 0)
+            chunks = self._download(wanted)
         yield from chunks
 
     def _write(self, content: bytes) -> None:
         key = keys.piece_key(self._task.volume, self._task.page, len(self._parts))
         crc32c = self._extend(0, content)
         try:
-            info = self._work.put(key, content, condition=ABSENT, metadata={"crc32c": f"{crc32c:08x}"})
+            info = self._work.put(key, content, condition=ABSENT, metadata=self._facts(crc32c))
         except ConditionFailed:
             info = self._standing(key, content)
         self._add(info, content, crc32c)
+
+    def _facts(self, crc32c: int) -> dict[str, str]:
+        return {"crc32c": f"{crc32c:08x}"} | ({_VERSION: self._version} if self._version else {})
 
     def _standing(self, key: str, content: bytes) -> ObjectInfo:
         """The piece that another fetch has written meanwhile, if it is the same.
