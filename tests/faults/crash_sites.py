@@ -15,6 +15,7 @@ import threading
 import time
 import urllib.request
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from unittest import mock
 
@@ -29,7 +30,6 @@ from pagebind.demo.store_proxy import Fault, StoreProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from pagebind.adapters.stores.s3_bucket import Bucket, UploadId
     from pagebind.demo.store_calls import Call
@@ -52,11 +52,20 @@ _MOMENTS = {"old": 1_700_000_000, "new": 1_700_100_000}
 _CLOSED_SECONDS = 30.0
 
 
+_OPEN = frozenset({"01", "03", "08"})
+"""ESTABLISHED, SYN_RECV and CLOSE_WAIT, of include/net/tcp_states.h."""
+
+
 class Server(NamedTuple):
     """A demo server in a process of its own."""
 
     url: str
     token: str
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rpartition(":")[2])
 
 
 class Site:
@@ -276,14 +285,19 @@ class Ground:
         return [one["path"] for one in told if one["kind"] == "file" and one["at"] >= since]
 
     def settle(self) -> None:
-        """Wait until what a dead process had asked of the store is done: then it says nothing any more."""
-        if self.proxy is None:
-            return
+        """Wait until what a dead process had asked of the store and of the server is done: then it says no more."""
         deadline = time.monotonic() + _CLOSED_SECONDS
-        while self.proxy._front._open:
+        while (self.proxy is not None and self.proxy._front._open) or _is_connected(self._server.port):
             if time.monotonic() > deadline:
                 raise TimeoutError("a connection of a dead process stays open")
             time.sleep(0.0005)
+
+
+def _is_connected(port: int) -> bool:
+    """Whether this machine has a connection that a server on this port has not closed, or not accepted yet."""
+    here = f":{port:04X}"
+    rows = (line.split()[1:4] for line in Path("/proc/net/tcp").read_text().splitlines() if here in line)
+    return any(local.endswith(here) and state in _OPEN for local, _, state in rows)
 
 
 @contextmanager

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.faults import crash_timer
-from tests.faults.crash_campaign import Campaign
-from tests.faults.crash_looks import at_end
-from tests.faults.crash_sites import KINDS, ground
+from tests.faults.crash_campaign import PAST, Campaign, Findings
+from tests.faults.crash_looks import at_end, wrong_downloads
+from tests.faults.crash_sites import KINDS, FolderSite, ground
 from tests.faults.crash_strikes import AtCall, AtTime, InPhase, parse
 
 from pagebind.adapters.stores.s3 import S3Store
@@ -55,6 +56,7 @@ def test_a_run_killed_at_any_instant_or_call_is_made_good_by_the_next(
     assert all(killed)
     assert found.kills == 30
     assert not found.lacking, found.phases
+    assert found.again == INSTANTS // 4 + 2
 
 
 @pytest.mark.slow
@@ -156,12 +158,50 @@ WRONGS: dict[str, tuple[Callable[[Path], None], str]] = {
 @pytest.mark.xdist_group("crash folder")
 def test_whatever_a_kill_must_not_leave_is_seen(tmp_path: Path) -> None:
     with Campaign("folder", tmp_path / "all", "1") as campaign:
+        made = campaign._new_site()
+        campaign._run(campaign._order(made), None)
         for what, (spoil, kind) in WRONGS.items():
-            with campaign._place() as place:
-                campaign._run(campaign._order(place.site), None)
-                assert list(at_end(place.site, campaign.expected)) == []
-                spoil(place.site.home / "library" / "Series" / "Volume 1.cbz")
-                assert {found.kind for found in at_end(place.site, campaign.expected)} >= {kind}, what
+            site = campaign._new_site()
+            assert isinstance(site, FolderSite)
+            assert isinstance(made, FolderSite)
+            site.copy(made)
+            assert list(at_end(site, campaign.expected)) == []
+            spoil(site.home / "library" / "Series" / "Volume 1.cbz")
+            assert {found.kind for found in at_end(site, campaign.expected)} >= {kind}, what
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "found"),
+    [
+        (["/1", "/2"], set(), []),
+        (["/2"], {"/1"}, []),
+        (["/1", "/2"], {"/1"}, ["/1 was asked for, though it was there"]),
+        (["/1", "/2", "/2"], set(), ["/2 was asked for 2 times"]),
+        (["/1"], set(), ["/2 was not asked for"]),
+        (["/1", "/2", "/3"], set(), ["/3 was asked for, though it was there"]),
+    ],
+)
+def test_a_page_that_is_asked_for_again_is_seen(asked: list[str], there: set[str], found: list[str]) -> None:
+    wrong = wrong_downloads(asked, frozenset({"/1", "/2"}), there)
+    assert [fault.text for fault in wrong] == found
+
+
+def test_instants_that_are_not_drawn_evenly_are_seen() -> None:
+    even = Findings("folder", uniform=Counter(dict.fromkeys(range(10), 20)))
+    bare = Findings("folder", uniform=Counter({0: 3, **dict.fromkeys(range(1, 10), 22)}))
+    heaped = Findings("folder", uniform=Counter({9: 60, **dict.fromkeys(range(9), 16)}))
+    past = Findings("folder", uniform=Counter({PAST: 300, 0: 1}))
+    assert (even.uneven, bare.uneven, heaped.uneven, past.uneven) == ([], [0], [9], [])
+
+
+@pytest.mark.xdist_group("crash folder")
+def test_what_a_folder_does_inside_a_call_can_be_the_last_it_does(tmp_path: Path) -> None:
+    with Campaign("folder", tmp_path / "all", "1") as campaign:
+        assert campaign.strike(parse("call:150:before:os"), again=True)
+        assert not campaign.strike(parse("call:9999:before:os"))
+
+    assert not campaign.findings.told
+    assert campaign.findings.calls == {"of the system": 1}
 
 
 @pytest.mark.xdist_group("crash s3")
