@@ -1,9 +1,9 @@
 """Kills runs at every instant and at every call to the store, and runs on: every book must be the right one, or none.
 
 For each kill a run of the command, in a place of its own, dies by SIGKILL; another run follows. Right after the kill
-nothing may stand in the library but whole books, the right ones or those of before; after the run that follows all books
-stand there, byte for byte those of a run that nobody disturbed, each with one receipt that is true of it, and nothing is
-left in staging, of uploads or of temporary files. That run asks the server for no page that was staged before.
+nothing may stand in the library but whole books, the right ones or those of before; after the run that follows all
+books stand there, byte for byte those of a run that nobody disturbed, each with one receipt that is true of it, and
+nothing is left in staging, of uploads or of temporary files. That run asks for no page that was staged before.
 
 Instants are spread over the measured length of a run; as some phases are short, those hit too seldom are aimed at:
 after they begin, at a random part of the length that they were measured to have. Calls: before each call to the store,
