@@ -37,7 +37,7 @@ EVERY = named(
     root="errors logs wiring",
     adapters="clock installed once workers",
     adapters_alist=(
-        "api client download envelope http limits links listing login meter rates redactor redirects retries"
+        "api client download envelope http limits links listing login meter rates redactor redirects retries validators"
     ),
     adapters_dispatch="task_body",
     adapters_secrets="local value",
