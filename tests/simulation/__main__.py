@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,12 @@ def main(words: list[str]) -> int:
     if asked.replay is not None:
         return _replay(asked.replay, asked.mistake)
     begun, books, tasks, found = time.monotonic(), 0, 0, 0
+    counts: Counter[str] = Counter()
     last = asked.first + asked.seeds - 1
     _say(f"Simulating {asked.seeds} worlds, seeds {asked.first} to {last}.")
     for done, short in enumerate(_run(asked.first, asked.seeds, asked.jobs, asked.mistake), 1):
         books, tasks = books + short.books, tasks + short.tasks
+        counts += short.counts
         if short.broken:
             found += 1
             _tell(short, asked.mistake)
@@ -34,6 +37,7 @@ def main(words: list[str]) -> int:
             _say(f"{done} of {asked.seeds} worlds, {found} broken")
     seconds = time.monotonic() - begun
     _say(f"{asked.seeds} worlds, seeds {asked.first} to {last}: {books} books, {tasks} tasks, in {seconds:.0f} s.")
+    _say("In them: " + ", ".join(f"{number} x {what}" for what, number in sorted(counts.items())) + ".")
     _say(f"{found} broke a rule." if found else "Every rule held in each of them.")
     return 1 if found else 0
 
@@ -70,6 +74,8 @@ def _replay(seed: int, mistake: str | None) -> int:
     outcome = simulate(seed, mistake)
     for name, value in zip(outcome.profile._fields, outcome.profile, strict=True):
         _say(f"{name}: {value}")
+    for volume, path in outcome.volumes.items():
+        _say(f"{volume} is {path}")
     for line in told(outcome):
         _say(line)
     if outcome.broken is None:

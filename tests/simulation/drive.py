@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,16 +25,17 @@ CACHE = 30 * 60.0
 """Seconds for which a listing is served from the cache."""
 
 _BROKEN = b"<html>"
-"""Begins what is no picture."""
+"""Comes instead of a picture."""
 
 Pages = dict[str, bytes]
 
 
 class File(NamedTuple):
-    """What stands under a name, and since when by the drive."""
+    """What is listed under a name, and since when by the drive. One that is not ``sound`` cannot be had."""
 
     data: bytes
     modified: float
+    sound: bool = True
 
 
 Folder = dict[str, File]
@@ -70,7 +72,8 @@ class Library:
         hashes: it lists them. Without, each version of a file has another size, for nobody could tell them apart.
         may_refresh: the account may ask for fresh listings.
         heard: all listings that were given, in order.
-        failed: how often a download of a file failed, or brought something else than was listed, by path.
+        asked: when downloads of a file were begun, by path.
+        failed: when one failed, or brought something else than was listed, by path.
     """
 
     def __init__(self, schedule: Schedule, root: str, *, hashes: bool, may_refresh: bool, cache: float) -> None:
@@ -80,27 +83,32 @@ class Library:
         self.folders: dict[str, Folder] = {}
         self.trouble = Trouble()
         self.heard: list[Heard] = []
-        self.failed: dict[str, int] = {}
+        self.asked: defaultdict[str, list[float]] = defaultdict(list)
+        self.failed: defaultdict[str, list[float]] = defaultdict(list)
         self._schedule = schedule
         self._lasts = cache
         self._cache: dict[str, tuple[float, Folder]] = {}
         self._versions = 0
 
-    def another(self, name: str, *, broken: bool = False) -> File:
-        """A version of a file that there was never before; a broken one is no picture."""
+    def another(self, name: str, *, sound: bool = True) -> File:
+        """A version of a file that there was never before."""
         self._versions += 1
         size = 90 + (0 if self.hashes else self._versions)
         text = f"{name} {self._versions}"
-        data = (_BROKEN + text.encode()).ljust(size) if broken else picture(text, size)
-        return File(data, self._schedule.now)
+        return File(picture(text, size), self._schedule.now, sound)
 
     def pages(self, path: str) -> Pages:
         """What stands in a volume's folder now."""
         return {name: file.data for name, file in self.folders.get(path, {}).items()}
 
-    def has_broken_pages(self) -> bool:
-        """Whether something is listed as a page that is none."""
-        return any(data.startswith(_BROKEN) for path in self.folders for data in self.pages(path).values())
+    def lost(self, path: str) -> set[str]:
+        """Names of the files of a volume that cannot be had."""
+        return {name for name, file in self.folders.get(path, {}).items() if not file.sound}
+
+    def mend(self, path: str) -> None:
+        """All files of a volume can be had again. Its listing stays as it is."""
+        folder = self.folders[path]
+        self.folders[path] = {name: file._replace(sound=True) for name, file in folder.items()}
 
     def listing(self, path: str, *, fresh: bool) -> tuple[list[str], Folder, bool]:
         """Names of folders, files, and whether it is as the drive is now. Raises: ListingFailed."""
@@ -149,16 +157,17 @@ class SourceOnTheWire:
         self._wire.wait()
         library, tell = self._library, self._schedule.tell
         if self._dice(library.trouble.silent):
-            tell(f"lists {path}: no answer")
+            tell(f"lists {path}: no answer", "a listing without an answer")
             raise ServerUnreachable("no answer")
         if refresh and not library.may_refresh:
             raise RefreshRefused(f"{path}: not allowed", path=path)
         if self._dice(library.trouble.unlisted):
-            tell(f"lists {path}: failed")
+            tell(f"lists {path}: failed", "a listing that fails")
             raise ListingFailed(f"{path}: the drive failed", path=path)
         folders, files, fresh = library.listing(path, fresh=refresh)
         if files and self._dice(library.trouble.lacking):
             files = dict(list(files.items())[: self._schedule.dice.randrange(len(files))])
+            self._schedule.counts["a listing that lacks files"] += 1
         tell(
             f"lists {path}: {', '.join([*folders, *(f'{n} {_short(f.data)}' for n, f in files.items())]) or 'nothing'}"
             + ("" if fresh else " (cached)")
@@ -176,6 +185,7 @@ class SourceOnTheWire:
         self._wire.wait()
         library, dice = self._library, self._schedule.dice
         folder, _, name = wanted.path.rpartition("/")
+        library.asked[wanted.path].append(self._schedule.now)
         if self._dice(library.trouble.silent):
             self._failed(wanted.path, "no answer")
             raise ServerUnreachable("no answer")
@@ -186,10 +196,14 @@ class SourceOnTheWire:
         if file is None:
             self._failed(wanted.path, "not found")
             raise PageFailed(f"{wanted.path}: not found", path=wanted.path)
+        if not file.sound:
+            self._failed(wanted.path, "not to be had")
+            yield _BROKEN.ljust(wanted.size)
+            return
         self._schedule.tell(f"downloads {wanted.path}: {_short(file.data)}")
         body = file.data[: wanted.size + 1]
-        if not body.startswith(b"\x89PNG") or len(file.data) != wanted.size:
-            library.failed[wanted.path] = library.failed.get(wanted.path, 0) + 1
+        if len(file.data) != wanted.size:
+            library.failed[wanted.path].append(self._schedule.now)
         middle = dice.randrange(len(body))
         yield body[:middle]
         yield body[middle:]
@@ -212,8 +226,8 @@ class SourceOnTheWire:
                 raise PageWrong(f"{wanted.path}: JSON", path=wanted.path)
 
     def _failed(self, path: str, how: str) -> None:
-        self._schedule.tell(f"downloads {path}: {how}")
-        self._library.failed[path] = self._library.failed.get(path, 0) + 1
+        self._schedule.tell(f"downloads {path}: {how}", f"a download: {how}")
+        self._library.failed[path].append(self._schedule.now)
 
     def drives(self) -> Sequence[Drive] | None:
         return None

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from pagebind.app.book import put_together
 from pagebind.app.finalize import Finalize
-from pagebind.app.poll import Poll
+from pagebind.app.poll import Poll, _Allowance
 from pagebind.app.survey import Surveyor
-from pagebind.core import keys
+from pagebind.core import decisions, keys, planner
+from pagebind.core.decisions import Kind
 from pagebind.errors import ConditionFailed
 
 if TYPE_CHECKING:
+    from pagebind.core.decisions import Standing
+    from pagebind.core.keys import DecisionMark, SentMark
+    from pagebind.core.planner import Facts, Policy, Verdict
     from pagebind.ports.dispatch import FinalizeTask
 
 Mistake = Callable[[], AbstractContextManager[object]]
@@ -150,6 +156,67 @@ def a_b_a_ignored() -> Iterator[None]:
         yield
 
 
+def _does_nothing(kind: Kind) -> Mistake:
+    """A decision of this kind is written down, and that is all."""
+    right = decisions._after
+
+    def after(before: Standing, mark: DecisionMark) -> Standing:
+        return before if mark.kind == kind else right(before, mark)
+
+    return lambda: patch.object(decisions, "_after", after)
+
+
+@contextmanager
+def decision_waits_for_the_next_epoch() -> Iterator[None]:
+    """What was handed out is handed out again when it is time, whatever was decided."""
+    right = planner.is_due
+
+    def is_due(epochs: list[SentMark], facts: Facts, policy: Policy, now: float) -> bool:
+        if not policy.durable:
+            return right(epochs, facts, policy, now)
+        return now >= planner.resend_at(max(epochs, key=lambda mark: mark.epoch), facts.pages, policy.rate)
+
+    with patch.object(planner, "is_due", is_due), patch("pagebind.app.poll.is_due", is_due):
+        yield
+
+
+@contextmanager
+def never_cleared() -> Iterator[None]:
+    """What a book was made of stays."""
+    with patch.object(Finalize, "_clear", lambda *_: None):
+        yield
+
+
+@contextmanager
+def no_back_pressure() -> Iterator[None]:
+    """Everything that is due is handed out at once."""
+    with patch.object(_Allowance, "admits", lambda *_: True):
+        yield
+
+
+@contextmanager
+def staged_is_asked_for_again() -> Iterator[None]:
+    """Each epoch hands out all pages, whatever has come of the one before."""
+    right = Poll._send
+
+    def send(self: Any, assessment: Any, allowance: Any) -> None:
+        right(self, assessment._replace(history=replace(assessment.history, staged=set())), allowance)
+
+    with patch.object(Poll, "_send", send):
+        yield
+
+
+@contextmanager
+def settled_by_when_it_is_judged() -> Iterator[None]:
+    """A listing has stood until now, whenever it was asked for."""
+
+    def judge(facts: Facts, policy: Policy, now: float) -> Verdict:
+        return planner.judge(facts._replace(asked=inf), policy, now)
+
+    with patch("pagebind.app.assess.judge", judge):
+        yield
+
+
 MISTAKES: dict[str, Mistake] = {
     mistake.__name__: mistake
     for mistake in (
@@ -161,5 +228,13 @@ MISTAKES: dict[str, Mistake] = {
         clearing_across_revisions,
         sent_after_the_tasks,
         a_b_a_ignored,
+        decision_waits_for_the_next_epoch,
+        never_cleared,
+        no_back_pressure,
+        staged_is_asked_for_again,
+        settled_by_when_it_is_judged,
     )
+} | {
+    f"{kind.replace('-', '_')}_does_nothing": _does_nothing(kind)
+    for kind in (Kind.RETRY, Kind.WITHOUT_MISSING, Kind.ACCEPT_SHRINK, Kind.REPLACE, Kind.FORGET)
 }

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _KINDS = (Kind(), Kind(sums=True), Kind(by_content=True))
 _HOUR = 3600.0
-_RESTLESS = 0.5
-"""Chance of a world in which revisions chase each other."""
+_RESTLESS, _CONTESTED = 0.4, 0.3
+"""Chances of a world in which revisions chase each other, and of one in which much is held and decided."""
 
 
 class Profile(NamedTuple):
@@ -36,6 +36,9 @@ class Profile(NamedTuple):
         weather, trouble, punctuality: how bad it gets. The trouble begins at times and ends again.
         changes, decisions, meddling: so often does the drive change, the operator decide, and somebody who knows
             nothing of Pagebind put something into the library.
+        watchful: chance that somebody decides about a volume that a poll has found held.
+        lost: chance that a page cannot be had from the beginning.
+        give_up: in so many epochs, and for so many seconds, must a page have failed to be given up.
         leap: chance that weeks pass in the middle.
         retries: calls of the stores are made again, as those of object stores are.
         listings: so many folders does a poll list; 0: no limit. Of a run it is none.
@@ -60,6 +63,9 @@ class Profile(NamedTuple):
     changes: int
     decisions: int
     meddling: int
+    watchful: float
+    lost: float
+    give_up: tuple[int, float]
     leap: float
     retries: bool
     listings: int
@@ -82,9 +88,11 @@ class Profile(NamedTuple):
 
 
 def draw(dice: random.Random) -> Profile:
-    """A world at random: one that is like any, or one in which revisions chase each other."""
-    profile = _any(dice)
-    return _restless(dice, profile) if dice.random() < _RESTLESS else profile
+    """A world at random: one that is like any, one in which revisions chase each other, or one that is contested."""
+    profile, which = _any(dice), dice.random()
+    if which < _RESTLESS:
+        return _restless(dice, profile)
+    return _contested(dice, profile) if which < _RESTLESS + _CONTESTED else profile
 
 
 def _restless(dice: random.Random, profile: Profile) -> Profile:
@@ -101,6 +109,25 @@ def _restless(dice: random.Random, profile: Profile) -> Profile:
         cache=30.0,
         decisions=profile.decisions // 4,
         kinds=(*("replace",) * 7, "touch"),
+    )
+
+
+def _contested(dice: random.Random, profile: Profile) -> Profile:
+    """Pages cannot be had, folders shrink, others are at work in the library; operators see to it while it goes on."""
+    return profile._replace(
+        volumes=profile.volumes[:2],
+        settle=min(profile.settle, 60.0),
+        interval=900.0,
+        may_refresh=True,
+        polls=dice.randrange(6, 10),
+        weather=replace(profile.weather, death=profile.weather.death / 3, longest=min(profile.weather.longest, 600.0)),
+        changes=dice.randrange(2, 6),
+        decisions=dice.randrange(2, 5),
+        meddling=dice.choice((0, 1, 2)),
+        watchful=dice.choice((0.5, 0.9)),
+        lost=dice.choice((0.0, 0.3, 0.5)),
+        give_up=dice.choice(((1, 600.0), (2, 1800.0))),
+        kinds=("add", "replace", "break", *("remove",) * 3, "revert", "gone"),
     )
 
 
@@ -133,6 +160,9 @@ def _any(dice: random.Random) -> Profile:
         changes=dice.randrange(7),
         decisions=dice.choice((0, 0, 2, 4)),
         meddling=dice.choice((0, 0, 0, 1, 2)),
+        watchful=dice.choice((0.0, 0.5)),
+        lost=dice.choice((0.0, 0.0, 0.3)),
+        give_up=dice.choice(((1, 600.0), (2, 1800.0), (2, 2.0 * _HOUR))),
         leap=dice.choice((0.0, 0.0, 0.5)),
         retries=chance() < 0.2,
         listings=dice.choice((0, 0, 0, 2, 3)),

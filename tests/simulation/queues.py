@@ -81,9 +81,13 @@ class CloudQueue:
 
     def _later(self, task: Queued, delay: float) -> None:
         schedule, dice = self._schedule, self._schedule.dice
-        delay += dice.random() + (dice.random() * 600.0 if dice.random() < self.punctuality.late else 0.0)
+        delay += dice.random()
+        if dice.random() < self.punctuality.late:
+            delay += dice.random() * 600.0
+            schedule.counts["a late delivery"] += 1
         schedule.at(schedule.now + delay, lambda: self._deliver(task, echo=False))
         if dice.random() < self.punctuality.twice:
+            schedule.counts["a second delivery"] += 1
             schedule.at(schedule.now + delay + dice.random() * 60.0, lambda: self._deliver(task, echo=True))
 
     def _deliver(self, task: Queued, *, echo: bool) -> None:

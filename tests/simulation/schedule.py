@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +17,14 @@ import greenlet
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
+
+
+_MOST_EVENTS = 100_000
+"""A world has some thousands; one that has more does not come to an end."""
+
+
+class EndlessError(Exception):
+    """A world does not come to an end."""
 
 
 class Died(BaseException):
@@ -65,6 +74,7 @@ class Schedule:
     Attributes:
         now: seconds since the epoch.
         trace: all that happened.
+        counts: how often what happened that the world has for its inhabitants: faults, changes, decisions.
         over: somebody has seen enough.
     """
 
@@ -72,14 +82,18 @@ class Schedule:
         self.dice = dice
         self.now = now
         self.trace: list[Line] = []
+        self.counts: Counter[str] = Counter()
+        self.events = 0
         self.over = False
         self._hub = greenlet.getcurrent()
         self._ticket = itertools.count()
         self._later: list[tuple[float, int, Callable[[], object]]] = []
 
-    def tell(self, what: str) -> None:
-        """A line of the trace, by whoever is at work."""
+    def tell(self, what: str, kind: str = "") -> None:
+        """A line of the trace, by whoever is at work; counted if it is of some kind."""
         self.trace.append(Line(self.now, self.who, what))
+        if kind:
+            self.counts[kind] += 1
 
     @property
     def who(self) -> str:
@@ -116,8 +130,11 @@ class Schedule:
         return strand
 
     def run(self) -> None:
-        """Until nothing is left to happen."""
+        """Until nothing is left to happen. Raises: EndlessError."""
         while self._later and not self.over:
+            self.events += 1
+            if self.events > _MOST_EVENTS:
+                raise EndlessError(f"{_MOST_EVENTS} events, and there is no end")
             when, _, act = heapq.heappop(self._later)
             self.now = max(self.now, when)
             act()

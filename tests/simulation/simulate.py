@@ -16,8 +16,10 @@ from tests.simulation.profile import draw
 from tests.simulation.world import World
 
 from pagebind.adapters.stores.retrying import ATTEMPTS
+from pagebind.core import keys
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator
 
     from tests.simulation.profile import Profile
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 
 
 class Outcome(NamedTuple):
-    """What came of a seed: the rule that was broken, or None; and all that happened."""
+    """What came of a seed: the rule that was broken, or None; all that happened, and what of it how often.
+
+    ``volumes``: the path of each by its id.
+    """
 
     seed: int
     profile: Profile
@@ -34,6 +39,8 @@ class Outcome(NamedTuple):
     trace: list[Line]
     books: int
     tasks: int
+    counts: Counter[str]
+    volumes: dict[str, str]
 
 
 def simulate(seed: int, mistake: str | None = None) -> Outcome:
@@ -42,9 +49,13 @@ def simulate(seed: int, mistake: str | None = None) -> Outcome:
     profile = draw(dice)
     world = World(dice, profile)
     with _determined(dice), threads(world.schedule), MISTAKES[mistake]() if mistake else nullcontext():
-        world.live()
+        try:
+            world.live()
+        except Exception as error:  # noqa: BLE001  whatever it is, it is a finding, with its seed
+            world.rules.exception(error)
     rules = world.rules
-    return Outcome(seed, profile, rules.broken, world.schedule.trace, rules.books, rules.tasks)
+    counts, volumes = world.schedule.counts, {keys.volume_id(path): path for path in world.paths}
+    return Outcome(seed, profile, rules.broken, world.schedule.trace, rules.books, rules.tasks, counts, volumes)
 
 
 @contextmanager

@@ -55,7 +55,7 @@ class Wire:
         seconds = dice.random() * _SHORT
         if weather.stall and dice.random() < weather.stall:
             seconds = dice.random() * weather.longest
-            self.schedule.tell(f"is held up for {seconds:.0f} s")
+            self.schedule.tell(f"is held up for {seconds:.0f} s", "a stall")
         self.schedule.pause(seconds)
         self._perhaps_die("before it")
 
@@ -64,7 +64,7 @@ class Wire:
         self.wait()
         dice, weather, schedule = self.schedule.dice, self.weather, self.schedule
         if weather.refusal and dice.random() < weather.refusal:
-            schedule.tell(f"{what}: refused")
+            schedule.tell(f"{what}: refused", "a refusal")
             raise error("out of order")
         try:
             answer = act()
@@ -74,7 +74,7 @@ class Wire:
         schedule.tell(what)
         self._perhaps_die("after it")
         if weather.lost and dice.random() < weather.lost:
-            schedule.tell("... whose answer is lost")
+            schedule.tell("... whose answer is lost", "a lost answer")
             raise error("no answer")
         return answer
 
@@ -84,7 +84,7 @@ class Wire:
 
     def die(self, when: str) -> None:
         """The process at work is killed. Raises: Died."""
-        self.schedule.tell(f"is killed {when}")
+        self.schedule.tell(f"is killed {when}", "a death")
         self.schedule.kill(self.schedule.strand.process)
         raise Died
 

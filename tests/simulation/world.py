@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tests.simulation.drive import CACHE, Library, SourceOnTheWire, Trouble
 from tests.simulation.memory_store import MemoryStore
+from tests.simulation.operators import Operators, Site
 from tests.simulation.queues import CloudQueue, DispatchOnTheWire, Punctuality, Request
 from tests.simulation.rules import Rules
 from tests.simulation.schedule import Process, Schedule
@@ -14,13 +15,10 @@ from tests.simulation.wire import ClockOfTheSchedule, StoreOnTheWire, Weather, W
 
 from pagebind.adapters.dispatch.local import LocalDispatch
 from pagebind.adapters.stores.retrying import RetryingStore
-from pagebind.app.decide import Decide
 from pagebind.app.result import run_document
 from pagebind.config.settings import BindSettings, PollSettings, QueueSettings, Settings, SourceSettings, StoreSettings
-from pagebind.core import keys
 from pagebind.core.planner import Policy
 from pagebind.core.watch import Watch
-from pagebind.errors import PagebindError
 from pagebind.local import Runner, RunRequest
 from pagebind.serverless import fetch, finalize, poll
 from pagebind.serverless.instance import Kept
@@ -41,9 +39,10 @@ ROOT = "/c"
 SERIES = f"{ROOT}/S"
 _START = 1_800_000_000.0
 _TEMPLATE = "{series}/{volume}.cbz"
-_GIVE_UP_EPOCHS, _GIVE_UP_AFTER = 2, 7200.0
 _WEEKS = 40 * 86400.0
 _CONFIGURATION = Configuration("", "the simulation")
+_HOLDS = 6
+"""So many holds may a volume have, one after the other."""
 _STRANGER = "Others/made by somebody else.cbz"
 """Stands in the library from the start: an empty one that held books would be taken for a disk that is not mounted."""
 
@@ -67,6 +66,7 @@ class World:
 
     Attributes:
         rules: watch all of it.
+        paths: of all volumes that there ever are.
         told: what the newest poll said of each volume, by id; its error under an empty id.
     """
 
@@ -84,21 +84,25 @@ class World:
         self.queue = CloudQueue(self.schedule, self._call, self._taken)
         self.policy = Policy(
             settle=profile.settle,
-            give_up_epochs=_GIVE_UP_EPOCHS,
-            give_up_after=_GIVE_UP_AFTER,
+            give_up_epochs=profile.give_up[0],
+            give_up_after=profile.give_up[1],
             rate=profile.rate,
             durable=profile.durable,
         )
         self.told: dict[str, dict[str, Any]] = {}
-        self.rules = Rules(self.schedule, self.drive, self.work, self.library, self.policy)
+        ahead = profile.rate * 2.0 * profile.interval
+        self.rules = Rules(self.schedule, self.drive, self.work, self.library, self.policy, ahead)
+        site = Site(self.schedule, self.drive, self.library, self.rules, self.told)
+        self.operators = Operators(dice, site, self._parts)
         self._running: Process | None = None
         self._numbers = 0
-        self._asked = 0
         self._former: dict[str, list[dict[str, Any]]] = {}
         self.library.put(_STRANGER, b"a book")
-        for number, pages in enumerate(profile.volumes, 1):
-            folder = {f"{page:03}.png": self.drive.another(f"{page:03}.png") for page in range(1, pages + 1)}
-            self.drive.folders[f"{SERIES}/{number}"] = folder
+        self.paths = [f"{SERIES}/{number}" for number, _ in enumerate(profile.volumes, 1)]
+        for path, pages in zip(self.paths, profile.volumes, strict=True):
+            names = [f"{page:03}.png" for page in range(1, pages + 1)]
+            folder = {name: self.drive.another(name, sound=dice.random() >= profile.lost) for name in names}
+            self.drive.folders[path] = folder
 
     # -- processes
 
@@ -109,7 +113,7 @@ class World:
             StoreSettings("file:///w", "file:///l"),
             PollSettings(profile.interval, 480.0, profile.listings),
             QueueSettings("q" if profile.durable else None, None, None, None, None, 4),
-            BindSettings(profile.settle, _GIVE_UP_EPOCHS, _GIVE_UP_AFTER, keep_pages=False),
+            BindSettings(profile.settle, *profile.give_up, keep_pages=False),
             (),
         )
         hash_check = "strict" if profile.hashes else "warn"
@@ -169,31 +173,21 @@ class World:
         else:
             self.told.update(said)
             self.rules.poll_ended_well(self.schedule.strand.process)
+            self._perhaps_decide(document["held"])
+
+    def _perhaps_decide(self, held: list[dict[str, Any]]) -> None:
+        """Somebody reads what a poll has found held, while there is still trouble."""
+        for one in held:
+            self.schedule.counts[f"held: {one['problem']['code']}"] += 1
+            when = self.schedule.now + self.dice.random() * self.profile.interval
+            if self.dice.random() < self.profile.watchful and when < _START + self.profile.horizon:
+                self.schedule.at(when, lambda path=one["path"]: self.operators.decide(path))  # type: ignore[misc]
 
     def decide(self) -> None:
-        """Let an operator decide something about some volume."""
-        path = self.dice.choice(sorted(self.drive.folders) or [SERIES])
-        kind = self.dice.choice(("retry", "without_missing", "accept_shrink", "replace", "forget", "delete"))
-        self.schedule.begin("operator", lambda: self._decide(path, kind))
-
-    def _decide(self, path: str, kind: str) -> None:
-        parts = self._parts()
-        decide = Decide(parts.work, parts.library, parts.policy, parts.clock)
-        volume, watch = keys.volume_id(path), parts.watches[0]
-        acts: dict[str, Callable[[], object]] = {
-            "retry": lambda: decide.retry(volume),
-            "without_missing": lambda: decide.without_missing(volume),
-            "accept_shrink": lambda: decide.accept_shrink(volume, watch),
-            "replace": lambda: decide.replace(volume),
-            "forget": lambda: decide.forget(volume, delete_book=False),
-            "delete": lambda: decide.forget(volume, delete_book=True),
-        }
-        try:
-            acts[kind]()
-        except PagebindError as error:
-            self.schedule.tell(f"{kind} {path}: {error.message}")
-        else:
-            self.schedule.tell(f"has decided: {kind} {path}")
+        """Let an operator decide something about some volume, rather one that waits for it."""
+        paths = sorted(self.drive.folders) or [SERIES]
+        waiting = [path for path in paths if self.operators.stands(path) not in ("", "bound", "waiting", "fetching")]
+        self.operators.decide(self.dice.choice(waiting or paths))
 
     # -- what happens to it
 
@@ -235,7 +229,7 @@ class World:
 
     def _leap(self, seconds: float) -> None:
         self.schedule.now += seconds
-        self.schedule.tell(f"{seconds / 86400:.1f} days pass")
+        self.schedule.tell(f"{seconds / 86400:.1f} days pass", "a leap")
 
     def calm(self) -> None:
         """From now on nothing goes wrong, and the drive stays as it is."""
@@ -243,21 +237,36 @@ class World:
         self.wire.weather, self.drive.trouble, self.queue.punctuality = Weather(), Trouble(), Punctuality()
 
     def _quiet(self) -> None:
-        """Give everything its time; then three further polls have to do."""
-        schedule = self.schedule
+        """Give everything its time; then three further polls have to do. What is held after them is lifted."""
         self.calm()
-        for _ in range(self.rules.polls_before_the_last(_GIVE_UP_EPOCHS)):
-            schedule.now = max(schedule.now + self._pause, self.rules.next_due()) + 1.0
+        for _ in range(_HOLDS):
+            self._give_time()
+            self._polls(3)
+            self.rules.all_came_to_an_end(self.told)
+            if self.schedule.over or not self.operators.resolve():
+                break
+            self.schedule.run()
+            self._polls(3 + self.rules.polls_for_a_share())
+            self.rules.decisions_took_effect(self.told)
+            if self.rules.are_bound(self.told):
+                break
+        if not self.schedule.over:
+            self.rules.nothing_is_held(self.told)
+
+    def _give_time(self) -> None:
+        """What is under way comes to its end, what fails is given up, and every volume gets its share."""
+        schedule, rules = self.schedule, self.rules
+        for _ in range(rules.polls_before_the_last()):
+            schedule.now = max(schedule.now, rules.next_due())
+            self._polls(1)
+        schedule.now = max(schedule.now + max(CACHE, self.policy.give_up_after), rules.next_due()) + 1.0
+
+    def _polls(self, number: int) -> None:
+        for _ in range(number):
+            self.schedule.now += self._pause
             self._round()
-            if schedule.over:
+            if self.schedule.over:
                 return
-        schedule.now = max(schedule.now + max(CACHE, _GIVE_UP_AFTER), self.rules.next_due()) + 1.0
-        for _ in range(3):
-            schedule.now += self._pause
-            self._round()
-            if schedule.over:
-                return
-        self.rules.all_came_to_an_end(self.told)
 
     def _round(self) -> None:
         """As many polls as it takes to list everything."""
@@ -274,7 +283,7 @@ class World:
     def change(self) -> None:
         """Something happens to a folder of the drive."""
         drive, dice = self.drive, self.dice
-        path = f"{SERIES}/{dice.randrange(1, len(self.profile.volumes) + 1)}"
+        path = dice.choice(self.paths)
         before = dict(drive.folders.get(path, {}))
         former = cast("list[Any]", self._former.setdefault(path, []))
         after: dict[str, Any] = dict(before)
@@ -285,7 +294,7 @@ class World:
                 name = f"{len(before) + 1:03}.png"
                 after[name] = drive.another(name)
             case "replace" | "break":
-                after[name] = drive.another(name, broken=what == "break")
+                after[name] = drive.another(name, sound=what == "replace")
             case "remove":
                 after.pop(name, None)
             case "revert" if former:
@@ -304,7 +313,7 @@ class World:
                 self.schedule.at(later, lambda: self._put(path, before, "back"))
 
     def _put(self, path: str, folder: dict[str, Any], what: str) -> None:
-        self.schedule.tell(f"the drive: {what} in {path}: {', '.join(sorted(folder)) or 'nothing'}")
+        self.schedule.tell(f"the drive: {what} in {path}: {', '.join(sorted(folder)) or 'nothing'}", f"drive: {what}")
         if folder:
             self.drive.folders[path] = folder
         else:
@@ -312,14 +321,14 @@ class World:
 
     def meddle(self) -> None:
         """Somebody who knows nothing of Pagebind works in the library."""
-        path = f"{SERIES}/{self.dice.randrange(1, len(self.profile.volumes) + 1)}"
+        path = self.dice.choice(self.paths)
         key = f"S/{path.rpartition('/')[2]}.cbz"
         standing = self.library.head(key)
         if standing is not None and self.dice.random() < 0.4:
-            self.schedule.tell(f"somebody removes {key}")
+            self.schedule.tell(f"somebody removes {key}", "a book that is removed")
             self.library.delete(key)
         else:
-            self.schedule.tell(f"somebody puts something else under {key}")
+            self.schedule.tell(f"somebody puts something else under {key}", "a book that is changed")
             self._numbers += 1
             self.library.put(key, b"somebody's book %d" % self._numbers)
         self.rules.somebody_meddled(key)
