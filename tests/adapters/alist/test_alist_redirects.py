@@ -13,6 +13,10 @@ NEVER = [
     "fe80::1",
     "fe80::1%eth0",
     "fd00:ec2::254",  # AWS
+    "fd00:ec2::23",  # pods of EKS
+    "fd20:ce::254",  # Google
+    "fd00:c1::a9fe:a9fe",  # Oracle by IPv6
+    "fd00:42::42",  # Scaleway
     "100.100.100.200",  # Alibaba
     "192.0.0.192",  # Oracle
     "168.63.129.16",  # Azure

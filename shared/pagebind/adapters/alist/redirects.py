@@ -16,8 +16,17 @@ _METADATA_NAMES: Final = frozenset(
     {"metadata.google.internal", "metadata", "instance-data", "instance-data.ec2.internal"}
 )
 _METADATA_ADDRESSES: Final = frozenset(
-    # AWS by IPv6, Alibaba, Oracle, Azure; those of all others are link-local.
-    map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"))
+    ipaddress.ip_address(address)
+    for address in (  # those of all others are link-local
+        "fd20:ce::254",  # Google by IPv6
+        "fd00:ec2::254",  # AWS by IPv6
+        "fd00:ec2::23",  # pods of EKS
+        "fd00:c1::a9fe:a9fe",  # Oracle by IPv6
+        "192.0.0.192",  # Oracle
+        "fd00:42::42",  # Scaleway
+        "100.100.100.200",  # Alibaba
+        "168.63.129.16",  # Azure
+    )
 )
 _THIS_NETWORK: Final = ipaddress.IPv4Network("0.0.0.0/8")  # of which Linux takes some for itself
 _IPV4_IN_THE_LAST_BITS: Final = (
