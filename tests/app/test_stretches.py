@@ -35,14 +35,13 @@ class Slow(MemorySource):
     def list(self, path: str, *, password: str = "", refresh: bool = False) -> Sequence[Item]:
         self.world.clock.advance(self.seconds)
         if "/M pit" not in path:
-            return [*MemorySource.list(self, path), *([Item("M pit", is_dir=True)] if self._has_pit(path) else [])]
+            listed = MemorySource.list(self, path)
+            pit = [] if path != "/c" or not self.wide else [Item("M pit", is_dir=True)]
+            return [*(item for item in listed if item.name != "M pit"), *pit]
         self.listed.append((path, refresh))
         self.shelves.append(self.world.shelf())
         names = range(self.wide if path.count("/") < DEEP else 0)
         return [Item(f"{name}.{len(self.listed)}", is_dir=True) for name in names]
-
-    def _has_pit(self, path: str) -> bool:
-        return path == "/c" and self.wide > 0
 
 
 def slow(world: World, *, seconds: float = 1.0, wide: int = 0) -> Slow:

@@ -148,8 +148,7 @@ class Walk:
             if over:
                 self._agenda.close()
         if not over:
-            while self._workers:  # they have nothing under way
-                self._workers.pop().join()
+            self._dismiss()
             return None
         stuck, left = self._agenda.unfinished()
         for path in stuck:
@@ -165,6 +164,13 @@ class Walk:
                 thread = threading.Thread(target=context.run, args=(self._work,), name="pagebind-walk", daemon=True)
                 self._workers.append(thread)
                 thread.start()
+
+    def _dismiss(self) -> None:
+        """See the threads off; none of them has anything under way."""
+        while self._workers:
+            with self._hiring:  # whoever is hired meanwhile has been started then
+                thread = self._workers.pop()
+            thread.join()
 
     def _work(self) -> None:
         while (start := self._agenda.take()) is not None:
