@@ -60,6 +60,7 @@ class Operators:
         self._dice = dice
         self._site = site
         self._parts = parts
+        self._too_early: list[str] = []
 
     def decide(self, path: str) -> None:
         """One decides something about a volume, by what was said of it last."""
@@ -120,11 +121,22 @@ class Operators:
         return True
 
     def _lift_failure(self, path: str) -> None:
-        """The drive gets its pages back, or the book goes without, unless it would have no page."""
+        """The drive gets its pages back, or the book goes without, unless it would have no page.
+
+        That the drive has them is not so yet when it is first tried again.
+        """
         if self._dice.random() < _MENDED or not self._decide(path, "without_missing"):
+            self._decide(path, "retry")
+            self._too_early.append(path)
+
+    def try_once_more(self) -> bool:
+        """Begin to try again, once the drive has its pages, what was tried too early. Whether there was any."""
+        paths, self._too_early = self._too_early, []
+        for path in paths:
             self._site.schedule.tell(f"the drive: all of {path} can be had again")
             self._site.drive.mend(path)
-            self._decide(path, "retry")
+            self._begin(path, "retry")
+        return bool(paths)
 
     def _move_away(self, path: str) -> None:
         """Of a book that was ours that is another hold."""

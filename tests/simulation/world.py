@@ -245,13 +245,19 @@ class World:
             self.rules.all_came_to_an_end(self.told)
             if self.schedule.over or not self.operators.resolve():
                 break
-            self.schedule.run()
-            self._polls(3 + self.rules.polls_for_a_share())
-            self.rules.decisions_took_effect(self.told)
+            self._let_it_take_effect()
+            if self.operators.try_once_more():
+                self._let_it_take_effect()
             if self.rules.are_bound(self.told):
                 break
         if not self.schedule.over:
             self.rules.nothing_is_held(self.told)
+
+    def _let_it_take_effect(self) -> None:
+        """Three polls, and the volume's share, are enough for what was decided, however soon that was."""
+        self.schedule.run()
+        self._polls(3 + self.rules.polls_for_a_share())
+        self.rules.decisions_took_effect(self.told)
 
     def _give_time(self) -> None:
         """What is under way comes to its end, what fails is given up, and every volume gets its share."""
