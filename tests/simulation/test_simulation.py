@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from collections import Counter
@@ -11,8 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.simulation.__main__ import main
 from tests.simulation.mistakes import MISTAKES
+from tests.simulation.schedule import EndlessError, Schedule
 from tests.simulation.simulate import simulate, told
 from tests.support.paths import REPOSITORY
+
+from pagebind.app.poll import Poll
+from pagebind.core.keys import volume_id
 
 if TYPE_CHECKING:
     from tests.simulation.simulate import Outcome
@@ -125,6 +130,32 @@ def test_a_seed_is_the_same_world_in_every_process(seed: int) -> None:
     assert world("2") == first
 
 
+def test_an_exception_is_a_finding_with_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("of the test")
+
+    monkeypatch.setattr(Poll, "_send", fails)
+
+    made = simulate(7)
+
+    assert made.broken is not None
+    assert made.broken.rule == "exception"
+    assert "ZeroDivisionError: of the test, in fails" in in_words(made)
+    assert "tests/simulate --replay 7" in in_words(made)
+
+
+def test_a_world_without_end_comes_to_one() -> None:
+    schedule = Schedule(random.Random(0), 0.0)
+
+    def again() -> None:
+        schedule.at(schedule.now + 1.0, again)
+
+    again()
+
+    with pytest.raises(EndlessError):
+        schedule.run()
+
+
 def test_the_command_counts_and_says_that_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--seeds", "3", "--jobs", "1", "--first", "5"]) == 0
 
@@ -142,4 +173,6 @@ def test_the_command_tells_how_to_replay_what_it_found(capsys: pytest.CaptureFix
     assert f"seed {seed} breaks {rule}: " in found
     assert f"tests/simulate --replay {seed} --mistake {mistake}" in found
     assert main(["--replay", str(seed), "--mistake", mistake]) == 1
-    assert "BROKEN" in capsys.readouterr().out
+    replayed = capsys.readouterr().out
+    assert "BROKEN" in replayed
+    assert f"{volume_id('/c/S/1')} is /c/S/1" in replayed
