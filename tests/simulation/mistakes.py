@@ -181,6 +181,18 @@ def decision_waits_for_the_next_epoch() -> Iterator[None]:
 
 
 @contextmanager
+def always_due() -> Iterator[None]:
+    """What is missing is handed out to a durable queue again by every poll."""
+    right = planner.is_due
+
+    def is_due(epochs: list[SentMark], facts: Facts, policy: Policy, now: float) -> bool:
+        return policy.durable or right(epochs, facts, policy, now)
+
+    with patch.object(planner, "is_due", is_due), patch("pagebind.app.poll.is_due", is_due):
+        yield
+
+
+@contextmanager
 def never_cleared() -> Iterator[None]:
     """What a book was made of stays."""
     with patch.object(Finalize, "_clear", lambda *_: None):
@@ -229,6 +241,7 @@ MISTAKES: dict[str, Mistake] = {
         sent_after_the_tasks,
         a_b_a_ignored,
         decision_waits_for_the_next_epoch,
+        always_due,
         never_cleared,
         no_back_pressure,
         staged_is_asked_for_again,

@@ -35,6 +35,7 @@ FOUND = {
     "sent_after_the_tasks": (463, "no_flood_of_tasks"),
     "a_b_a_ignored": (13, "bound_or_held"),
     "decision_waits_for_the_next_epoch": (10, "decision_takes_effect"),
+    "always_due": (12, "no_flood_of_epochs"),
     "never_cleared": (0, "staging_ends_empty"),
     "no_back_pressure": (17, "back_pressure_is_kept"),
     "settled_by_when_it_is_judged": (4001, "one_settled_revision"),
