@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-_MOST_EVENTS = 100_000
+_MOST_EVENTS = 30_000
 """A world has some thousands; one that has more does not come to an end."""
 
 
