@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pagebind.adapters.alist import api, links
-from pagebind.adapters.alist.download import Downloads
 from pagebind.adapters.alist.envelope import FORBIDDEN, Refusal
 from pagebind.adapters.alist.http import Connections
 from pagebind.adapters.alist.limits import Limits
@@ -20,6 +19,7 @@ from pagebind.ports.source import Account, Download, Drive, ServerInfo
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pagebind.adapters.alist.download import Downloads
     from pagebind.adapters.alist.envelope import ListData, MeData, StorageRow
     from pagebind.adapters.alist.http import BaseTransport
     from pagebind.core.model import Item
@@ -66,28 +66,20 @@ class AlistSource:
         limits = limits or Limits()
         self._url = url.rstrip("/")
         self._clock = clock
-        paces = Paces(limits, limits_below or {}, clock)
+        self._paces = Paces(limits, limits_below or {}, clock)
         self._guest = isinstance(credentials, Guest)
-        policy = RedirectPolicy(allow_private=allow_private)
-        self._connections = Connections(limits, transport, policy=policy, monotonic=clock.monotonic)
+        self._policy = RedirectPolicy(allow_private=allow_private)
+        self._connections = Connections(limits, transport, policy=self._policy, monotonic=clock.monotonic)
         self._api = api.Api(
             self._url,
             credentials,
             self._connections,
             clock=clock,
             client_id=client_id,
-            paces=paces,
+            paces=self._paces,
             attempts=limits.attempts,
         )
-        self._downloads = Downloads(
-            self._connections,
-            policy,
-            clock,
-            paces,
-            shown=self._api.shown,
-            link=self._link,
-            fresh_sign=self._fresh_sign,
-        )
+        self._downloads = Once(self._make_downloads)
         self._server = Once(self._ask_server)
         self._account = Once(self._ask_account)
 
@@ -127,11 +119,11 @@ class AlistSource:
 
     def download(self, wanted: Download) -> Iterator[bytes]:
         """See `Source.download`. Without a sign the bare link is tried first: it costs the drive nothing."""
-        return self._downloads.stream(wanted)
+        return self._downloads.get().stream(wanted)
 
     def redirect_target(self, wanted: Download) -> str | None:
         """See `Source.redirect_target`. Raises as `download` does."""
-        return self._downloads.redirect_target(wanted)
+        return self._downloads.get().redirect_target(wanted)
 
     def drives(self) -> _Drives | None:
         """See `Source.drives`."""
@@ -163,6 +155,21 @@ class AlistSource:
             answer = self._api.ask(api.ME)
         return Account(
             username=answer.username, base_path=answer.base_path or "/", admin=_is_admin(answer), guest=self._guest
+        )
+
+    def _make_downloads(self) -> Downloads:
+        from pagebind.adapters.alist.download import (
+            Downloads,
+        )  # of a poll, or a book put together, no file is asked for
+
+        return Downloads(
+            self._connections,
+            self._policy,
+            self._clock,
+            self._paces,
+            shown=self._api.shown,
+            link=self._link,
+            fresh_sign=self._fresh_sign,
         )
 
     def _link(self, wanted: Download, sign: str) -> str:
