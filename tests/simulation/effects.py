@@ -22,14 +22,14 @@ class Decided(NamedTuple):
     Attributes:
         when: that was.
         mark: which.
-        waived: name and size of each file that the book may go without.
+        waived: name, size and mark of each file that the book may go without.
         failed: what stood under the names of the pages that had failed, and were not here.
         listed: names of the pages of the newest listing.
     """
 
     when: float
     mark: DecisionMark
-    waived: frozenset[tuple[str, int]]
+    waived: frozenset[tuple[str, int, str]]
     failed: Pages
     listed: frozenset[str]
 
@@ -41,7 +41,7 @@ class Decided(NamedTuple):
 
 def decided(rules: Rules, path: str, mark: DecisionMark, content: bytes) -> Decided:
     """What was decided about a volume, as it is at this moment."""
-    waived = frozenset((name, size) for name, size, _ in json.loads(content)["pages"])
+    waived = frozenset((name, size, about) for name, size, about in json.loads(content)["pages"])
     volume = keys.volume_id(path)
     found = (json.loads(rules.work.get(info.key)) for info in rules.work.list(f"{keys.FAILURES}{volume}/"))
     names = {document["path"].rpartition("/")[2] for document in found}
@@ -110,7 +110,7 @@ def _to_be_asked_for(rules: Rules, path: str, retried: Decided) -> list[str]:
         name
         for name, data in sorted(retried.failed.items())
         if listed.get(name) == data
-        and (name, len(data)) not in waived
+        and name not in waived
         and name in ids
         and rules.work.head(keys.entry_key(volume, ids[name])) is None
     ]
@@ -134,11 +134,11 @@ def _lifts_failed(rules: Rules, path: str, key: str) -> Decided | None:
     """The decision to go without what is missing, if that is all that is."""
     del key
     volume = keys.volume_id(path)
-    waiving, waived, pages = newest(rules, volume, "without-missing"), rules.waived(volume), rules.drive.pages(path)
+    waiving, waived = newest(rules, volume, "without-missing"), rules.waived(volume)
     if rules.is_nothing_left(volume):
         return None  # a book needs a page
-    given_up = {name for name in pages if has_failed_for_good(rules, path, name)}
-    return waiving if waived and all((name, len(pages[name])) in waived for name in given_up) else None
+    given_up = {name for name in rules.drive.pages(path) if has_failed_for_good(rules, path, name)}
+    return waiving if waived and given_up <= waived else None
 
 
 def _lifts_standing(rules: Rules, path: str, key: str) -> Decided | None:
@@ -177,10 +177,7 @@ def reason_is_true(rules: Rules, path: str, said: Mapping[str, Any]) -> str:
     waived, nothing_left = rules.waived(volume), rules.is_nothing_left(volume)
     true = {
         "shrunk": bool(seen - pages.keys()),
-        "page_failed": nothing_left
-        or any(
-            has_failed_for_good(rules, path, name) and (name, len(data)) not in waived for name, data in pages.items()
-        ),
+        "page_failed": nothing_left or any(has_failed_for_good(rules, path, name) for name in pages.keys() - waived),
         "foreign": standing is not None and standing.version in meddled,
         "changed": standing is not None and standing.version in meddled,
         "removed": standing is None and bool(meddled),

@@ -7,6 +7,7 @@ decided.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import traceback
 import zipfile
@@ -315,29 +316,37 @@ class Rules:
         return not has_it and self.schedule.now < last.created + _HOUR * 2.0 ** (last.epoch - 1)
 
     def is_nothing_left(self, volume: str) -> bool:
-        """Whether all files of a volume may be gone without, and none of them is here."""
-        files = {(name, len(data)) for name, data in self.drive.pages(self.path_of(volume)).items()}
-        return files <= self.waived(volume) and not any(self.work.list(f"{keys.STAGING}{volume}/"))
+        """Whether the book may go without all files of the newest listing, and none of them is here."""
+        pages = self.newest_pages(volume)
+        staged = (self.work.head(keys.entry_key(volume, page)) for page in pages.values())
+        return pages.keys() <= self.waived(volume) and not any(staged)
 
     def seen_since(self, path: str, when: float) -> set[str]:
         """Names of a volume that polls saw which ended after some time."""
         heard = (one for one in self.drive.heard if one.path == path and self._end_of(one.by) > when)
         return {name for one in heard for name in one.pages}
 
-    def waived(self, volume: str) -> set[tuple[str, int]]:
-        """Name and size of every file that the book may go without now."""
-        retried = newest(self, volume, "retry")
+    def waived(self, volume: str) -> set[str]:
+        """Names of the files of the newest listing that the book may go without now."""
+        retried, mark = newest(self, volume, "retry"), self.newest_listing(volume)
         made = (one for one in self.decided[volume] if retried is None or one.order > retried.order)
-        return {file for one in made for file in one.waived}
+        files = {file for one in made for file in one.waived}
+        listed = files and mark and json.loads(self.work.get(keys.manifest_key(volume, mark)))["pages"]
+        return {name for name, _, size, about, *_ in listed or () if (name, size, about) in files}
 
-    def ever_waived(self, volume: str) -> set[tuple[str, int]]:
-        """Name and size of every file that an operator ever waived."""
-        return {file for one in self.decided[volume] for file in one.waived}
+    def may_lack(self, volume: str, name: str, data: bytes) -> bool:
+        """Whether an operator ever waived this file, told by its hash or, where none is listed, by its size."""
+        waived = {(file, size, about) for one in self.decided[volume] for file, size, about in one.waived}
+        by_hash = f"md5:{hashlib.md5(data).hexdigest()}"
+        return any(
+            (file, size) == (name, len(data)) and (about == by_hash or not self.drive.hashes)
+            for file, size, about in waived
+        )
 
     def is_whole(self, book: Book, pages: Pages) -> bool:
         """Whether a book holds exactly these pages, less what was waived."""
-        waived = self.ever_waived(book.volume)
-        absent = {name for name in pages.keys() - book.pages.keys() if (name, len(pages[name])) in waived}
+        lacking = pages.keys() - book.pages.keys()
+        absent = {name for name in lacking if self.may_lack(book.volume, name, pages[name])}
         return bool(book.pages) and book.pages == {name: data for name, data in pages.items() if name not in absent}
 
     def is_receipted(self, book: Book) -> bool:
@@ -539,7 +548,8 @@ def bound(rules: Rules, path: str, told: Mapping[str, Mapping[str, Any]]) -> str
     if said["state"] == "ignored" and is_forgotten(rules, volume):
         return ""
     book = rules.book(said["key"])
-    if book is not None and said["state"] == "bound" and rules.is_whole(book, pages) and rules.is_receipted(book):
+    may_be = said["state"] not in ("held", "ignored")  # it may have been bound after the poll that says so
+    if book is not None and may_be and rules.is_whole(book, pages) and rules.is_receipted(book):
         return ""
     found = "is not there" if book is None else differing(pages, book.pages)
     return f"{path} is {said['state']} ({said['reason']}), and its book {found}"
