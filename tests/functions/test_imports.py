@@ -36,7 +36,7 @@ def named(**packages: str) -> set[str]:
 EVERY = named(
     root="errors logs wiring",
     adapters="clock installed once workers",
-    adapters_alist="api client envelope http limits links listing login meter rates redactor redirects retries",
+    adapters_alist="api client envelope http limits links listing login meter rates redirects retries",
     adapters_dispatch="task_body",
     adapters_secrets="local value",
     adapters_stores=(
@@ -52,7 +52,7 @@ EVERY = named(
     serverless="answers instance requests",
 )
 FETCH = named(
-    adapters_alist="download validators wire",
+    adapters_alist="download redactor validators wire",
     app="fetch fetch_archive fetch_body fetch_held",
     core="archive_kind comicinfo entry image_end",
     serverless="fetch tasks",

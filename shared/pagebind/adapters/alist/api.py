@@ -12,13 +12,13 @@ from pagebind.adapters.alist import envelope
 from pagebind.adapters.alist.envelope import Answer, Endpoint, Envelope, Refusal, Remedy
 from pagebind.adapters.alist.http import NoAnswer, Unusable, host_of
 from pagebind.adapters.alist.login import Credentials, Session, one_time_code
-from pagebind.adapters.alist.redactor import Redactor, said
 from pagebind.adapters.alist.retries import retry_after, with_retries
 from pagebind.errors import AuthRefused, ListingFailed, PageFailed, ServerUnreachable, SourceError
 
 if TYPE_CHECKING:
     from pagebind.adapters.alist.http import Connections, Headers, Reply
     from pagebind.adapters.alist.rates import Paces, Stopwatch
+    from pagebind.adapters.alist.redactor import Redactor
     from pagebind.ports.clock import Clock
 
 T = TypeVar("T")
@@ -55,11 +55,7 @@ _LIMITED: Final = frozenset({Endpoint.LIST, Endpoint.GET})
 
 
 class Api:
-    """Asks, as one account, with retries and the one repetition that a refused token allows.
-
-    Attributes:
-        shown: makes what the server says fit to be shown.
-    """
+    """Asks, as one account, with retries and the one repetition that a refused token allows."""
 
     def __init__(
         self,
@@ -79,13 +75,19 @@ class Api:
         self._attempts = attempts
         self._paces = paces
         self._session = Session(credentials, self._log_in)
-        self.shown = Redactor(self._session.secrets)
         self._headers: Headers = [
             ("User-Agent", USER_AGENT),
             ("Accept", "application/json"),
             ("Accept-Encoding", "gzip"),
             ("Client-Id", client_id),
         ]
+
+    @property
+    def shown(self) -> Redactor:
+        """Makes what the server says fit to be shown."""
+        from pagebind.adapters.alist.redactor import Redactor  # not above: most runs have no refusal to show
+
+        return Redactor(self._session.secrets)
 
     def anonymously(self, call: Call[T]) -> T:
         """The answer to a call that needs no credentials. Raises: Refusal."""
@@ -163,6 +165,8 @@ class Api:
     def _refusal(
         self, call: Call[T], reply: Reply, opened: Envelope[Any] | None, body: dict[str, Any], token: str
     ) -> Refusal:
+        from pagebind.adapters.alist.redactor import said
+
         shown = self.shown.knowing(token, body.get("password", ""), body.get("otp_code", ""))
         message = opened.message if opened and opened.code != envelope.OK else ""
         words = shown.words(message)
